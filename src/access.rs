@@ -1,7 +1,7 @@
-//! What keeps this process from a file, in a line an operator can act on.
+//! Explains why this process cannot access a file, in one line an operator can act on.
 //!
-//! Judged by the rights the calling thread has at the moment, so that a start as root can ask
-//! for the user the proxy will run as.
+//! Uses the rights the calling thread has at the moment, so that a start as root can check for the
+//! user the proxy will run as.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, Uid, User, setfsuid};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-/// What is to be done with a file.
+/// The intended access to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Read it, if it is there.
@@ -22,7 +22,7 @@ pub(crate) enum Wish {
     Make,
 }
 
-/// A file or folder whose owner or mode is in the way.
+/// A file or folder whose owner or mode prevents access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     path: PathBuf,
@@ -38,12 +38,11 @@ enum Right {
     Enter,
     Read,
     Write,
-    /// In a folder.
+    /// Make an entry, in a folder.
     Make,
 }
 
-/// The first obstacle on the way to `path`; `None` when there is none that a change of owner
-/// or mode takes away.
+/// The first obstacle on the way to `path`; `None` when no change of owner or mode would help.
 pub(crate) fn obstacle(path: &Path, wish: Wish) -> Option<Obstacle> {
     let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
     folders.reverse();
@@ -61,9 +60,9 @@ pub(crate) fn obstacle(path: &Path, wish: Wish) -> Option<Obstacle> {
     }
 }
 
-/// Who this thread is to the file system.
+/// Name of this thread's file-system user.
 pub(crate) fn user() -> String {
-    // An id that nobody has changes nothing, and gives the present one.
+    // An id that nobody has changes nothing, and the call returns the present one.
     user_name(setfsuid(Uid::from_raw(u32::MAX)))
 }
 
@@ -77,7 +76,8 @@ impl Obstacle {
         };
         match accessat(CWD, path, access, AtFlags::EACCESS) {
             Err(rustix::io::Errno::ACCESS) => {}
-            // A sandbox may not know the question; then the file will tell when it is used.
+            // A sandbox may not know the system call; then the file's first use will show the
+            // error.
             _ => return None,
         }
         let found: Metadata = fs::metadata(path).ok()?;
@@ -90,8 +90,8 @@ impl Obstacle {
         })
     }
 
-    /// The command that takes it away, to be run as root; `files` is what changes hands when a
-    /// file has the wrong owner, as the shell understands it.
+    /// The command that removes the obstacle, to be run as root; `files` are the files, in shell
+    /// notation, that get a new owner when a file has the wrong one.
     pub(crate) fn command(&self, files: impl fmt::Display) -> String {
         let (path, user) = (self.path.display(), user());
         let own = user_name(self.owner) == user;
@@ -105,7 +105,7 @@ impl Obstacle {
         }
     }
 
-    /// The group whose members it would not stop, if there is one.
+    /// The group whose members have access, if there is one.
     pub(crate) fn open_to_group(&self) -> Option<String> {
         let bits = match self.missing {
             Right::Enter => 0o010,

@@ -1,30 +1,31 @@
 //! The vocabulary between focus and switch: orders one way, notices the other.
 //!
-//! Both travel over crossbeam channels inside the conference process, and serialised to a
-//! switch outside it. Neither side knows anything else of the other. Every order names its
-//! room, because a room lives on one switch thread and its orders stay in sequence there.
+//! Both travel over crossbeam channels inside the conference process, and serialised to a switch
+//! outside it. The two sides share nothing else. Every order names its room, because a room lives
+//! on one switch thread and its orders stay in sequence there.
 //!
 //! # A switch that outlives its focus
-//! Notices are not kept while no focus is there, nor those that were on their way when it
-//! died: everything they say can be asked for. [`Notice::Connected`] tells the focus that a
-//! switch is there; it then orders [`Order::Reconcile`] for every room it knows, naming the
-//! sessions it believes in, and each is answered by [`Notice::Reconciled`]:
+//! Notices are lost while no focus is there, and so are those on their way when it dies. The focus
+//! can recover all their contents: [`Notice::Connected`] announces a switch; the focus then sends
+//! [`Order::Reconcile`] for every room it knows, naming the sessions it has, and the switch answers
+//! each with [`Notice::Reconciled`]:
 //!
-//! | missed | is in the answer as |
+//! | missed | recovered from |
 //! | --- | --- |
 //! | `Lost`, an `Admit` that never arrived | [`Standing::Gone`] |
 //! | `Admitted` | [`Standing::Waiting`] |
 //! | `Bound` | [`Standing::Bound`] |
 //! | `Nickname` | [`Stand::nickname`] |
 //! | `Refused` | [`Standing::Gone`] |
-//! | `Certificate` | said again right after `Connected` |
-//! | an `Expel` that never arrived | the session is not claimed, so it ends |
+//! | `Certificate` | the notice itself, repeated right after `Connected` |
+//! | an `Expel` that never arrived | the end of the session: the focus does not name it |
 //!
-//! A room that ended is not reconciled; a focus that lives keeps its `Close` for the switch.
+//! A room that ended is not reconciled; a focus that is still running keeps its `Close` for the
+//! switch.
 //!
-//! A notice about a session may come shortly before the answer that says the same of it: the
-//! focus ignores what it knows already. Queueing instead would bound what can be missed by a
-//! queue's size and still lose what was written to a focus that died before it read it.
+//! A notice about a session may come shortly before the answer with the same contents: the focus
+//! ignores repeated facts. A queue of notices instead would be bounded by its size, and would still
+//! lose what was written to a focus that died before reading it.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -91,7 +92,7 @@ text_id! {
     SessionId
 }
 
-/// What a room allows its members at the switch.
+/// Rules the switch enforces for the members of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomPolicy {
     /// Nicknames may be set (RFC 7701 §7).
@@ -100,13 +101,13 @@ pub struct RoomPolicy {
     pub private_messages: bool,
     /// The largest message in octets; more is answered 413.
     pub max_message_size: u64,
-    /// Text that is not wrapped in message/cpim is taken, and wrapped here (room option
+    /// Accepts text that is not wrapped in message/cpim; the switch wraps it (room option
     /// `plain_text`).
     pub plain_text: bool,
-    /// How many of the room's last messages a newcomer is given, [`HISTORY_MESSAGES`] at
-    /// most; 0: none are kept.
+    /// Number of past messages sent to a newcomer, at most [`HISTORY_MESSAGES`]; with 0 the switch
+    /// keeps none.
     pub history: u16,
-    /// How long an admitted session may stay without a connection before it counts as lost.
+    /// Time an admitted session may stay without a connection before it counts as lost.
     pub bind_timeout: Duration,
 }
 
@@ -124,7 +125,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What stands before the address of a listener.
+    /// URI scheme of a listener's address.
     pub fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "msrp",
@@ -140,28 +141,28 @@ impl Transport {
         all.into_iter().find(|it| it.scheme() == scheme)
     }
 
-    /// Over TLS.
+    /// Runs over TLS.
     pub fn is_secure(self) -> bool {
         matches!(self, Self::Tls | Self::Wss)
     }
 
-    /// Over WebSocket.
+    /// Runs over WebSocket.
     pub fn is_web(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
     }
 }
 
-/// One MSRP listener: the switch listens there, the focus sends peers there.
+/// One MSRP listener: the switch listens on it, and the focus sends peers to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
     /// Its transport.
     pub transport: Transport,
-    /// Where it listens; port 0 takes any free one.
+    /// Address and port; port 0 takes any free one.
     pub address: SocketAddr,
 }
 
 impl Listen {
-    /// Whether who is sent to `named` comes to this one.
+    /// Whether a peer that is sent to `named` reaches this listener.
     pub fn serves(&self, named: &Self) -> bool {
         let (own, other) = (self.address, named.address);
         self.transport == named.transport
@@ -173,7 +174,7 @@ impl Listen {
     /// listener takes both.
     pub fn meets(&self, peer: &IpAddr) -> bool {
         match self.address.ip() {
-            // Linux takes IPv4 there, too, unless `bindv6only` is set.
+            // Linux also accepts IPv4 there, unless `bindv6only` is set.
             IpAddr::V6(own) => own.is_unspecified() || peer.is_ipv6(),
             IpAddr::V4(_) => peer.is_ipv4(),
         }
@@ -186,7 +187,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// What contradicts what the other side has: the first listener named that nobody serves.
+/// The first listener of `named` that none of those in `there` serves.
 pub fn unserved<'a>(named: &'a [Listen], there: &[Listen]) -> Option<&'a Listen> {
     let served = |named: &&Listen| there.iter().any(|it| it.serves(named));
     named.iter().find(|named| !served(named))
@@ -197,12 +198,12 @@ pub fn unserved<'a>(named: &'a [Listen], there: &[Listen]) -> Option<&'a Listen>
 pub enum Setup {
     /// The peer connects to us.
     Passive,
-    /// We connect to where [`Peer::dial`] says.
+    /// We connect to the address in [`Peer::dial`].
     Active,
 }
 
-/// Where the switch connects to when it is the active side. Whether it may is the switch's
-/// decision (modparam `dial_allow`).
+/// The address the switch connects to when it is the active side. The switch decides whether it may
+/// (modparam `dial_allow`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dial {
     /// Literal address (IPv6 without brackets) or host name: of the first URI of the path
@@ -210,16 +211,16 @@ pub struct Dial {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Over TLS.
+    /// Connects over TLS.
     pub secure: bool,
-    /// The host of the path's first URI: what the peer's certificate must name unless there
-    /// are fingerprints (RFC 4975 §14.2).
+    /// The host of the path's first URI. The peer's certificate must name it unless there are
+    /// fingerprints (RFC 4975 §14.2).
     pub name: String,
-    /// Where the offer or answer came from; none when it is not known.
+    /// IP address the offer or answer came from; `None` when unknown.
     pub source: Option<IpAddr>,
 }
 
-/// What the peer's SDP said.
+/// Contents of the peer's SDP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// `a=path`, next hop first, the peer's own URI last.
@@ -234,32 +235,32 @@ pub struct Peer {
     pub chatroom: bool,
     /// `a=chatroom` named private messages.
     pub private_messages: bool,
-    /// It takes text/plain and no message/cpim: what it gets is unwrapped, with the sender's
-    /// name in front (room option `plain_text`).
+    /// The peer takes text/plain but not message/cpim: the switch unwraps messages to it and puts
+    /// the sender's name in front (room option `plain_text`).
     pub plain_text: bool,
-    /// It takes a message in one SEND only: a large one to it is not interrupted
+    /// The peer takes a message in one SEND only: a large message to it is not interrupted
     /// (`one_send_agents`).
     pub one_send: bool,
     /// The peer may send content (not `recvonly` seen from it).
     pub sends: bool,
     /// The peer wants content (not `sendonly` seen from it).
     pub receives: bool,
-    /// `a=fingerprint` (RFC 8122): when there are any, only a certificate with one of them
-    /// is the peer's (RFC 4975 §14.4).
+    /// `a=fingerprint` (RFC 8122). If there are any, the peer's certificate must match one of them
+    /// (RFC 4975 §14.4).
     pub fingerprints: Vec<Fingerprint>,
-    /// Where to connect to; none unless we are [`Setup::Active`].
+    /// The address to connect to; `None` unless we are [`Setup::Active`].
     pub dial: Option<Dial>,
 }
 
 impl Peer {
-    /// One that has not answered our offer yet.
+    /// A peer that has not answered our offer yet.
     pub fn silent() -> Self {
         Self {
             path: Vec::new(),
             accept_types: Vec::new(),
             accept_wrapped_types: Vec::new(),
             max_size: None,
-            // Nobody is greeted as unaware of rooms before it has said so (RFC 7701 §11).
+            // Assume the peer knows chat rooms until its SDP says otherwise (RFC 7701 §11).
             chatroom: true,
             private_messages: false,
             plain_text: false,
@@ -272,7 +273,7 @@ impl Peer {
     }
 }
 
-/// One endpoint as the switch must know it.
+/// One endpoint as the switch sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
     /// Its session.
@@ -283,38 +284,38 @@ pub struct Admission {
     pub policy: RoomPolicy,
     /// The MSRP URI we gave it, octet for octet as in our SDP.
     pub own_uri: String,
-    /// Who it is.
+    /// The user's address of record.
     pub user: UserUri,
-    /// The name to show, empty when unknown.
+    /// Display name, empty when unknown.
     pub display: String,
-    /// The nickname its user has in the room already; a switch that knows of none gives it
-    /// back, unless somebody else has it by now.
+    /// The nickname the user already has in the room. A switch that does not know it assigns it to
+    /// the user again, unless another user has it by now.
     pub nickname: Option<String>,
-    /// Every address of record it may write as CPIM From (canonical); holds `user`.
+    /// Addresses of record (canonical) the endpoint may write as CPIM From; includes `user`.
     pub uris: Vec<UserUri>,
-    /// It was not in the room before: it is given the room's history.
+    /// The endpoint was not in the room before: it gets the room's history.
     pub newcomer: bool,
-    /// Who connects.
+    /// The side that opens the connection.
     pub setup: Setup,
-    /// What it told us.
+    /// Contents of the peer's SDP.
     pub peer: Peer,
 }
 
 /// Why the switch does not admit an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AdmitError {
-    /// No room for one more session.
+    /// The switch cannot take one more session.
     Full,
-    /// The switch is going down.
+    /// The switch is shutting down.
     Stopping,
     /// The switch is outside the proxy and cannot be reached.
     Unreachable,
 }
 
-/// How a session ended without an order.
+/// Why a session ended without an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LossCause {
-    /// Nobody bound it within `bind_timeout`.
+    /// No connection bound it within `bind_timeout`.
     NeverBound,
     /// The connection closed or failed.
     Disconnected,
@@ -322,17 +323,17 @@ pub enum LossCause {
     ProtocolError,
     /// A message to it failed (no response, or a failure REPORT; RFC 4975 §7.3.2).
     Undeliverable,
-    /// It did not take what waited for it, and the operator wants such connections closed
+    /// The peer did not read its pending messages, and the operator wants such connections closed
     /// (RFC 7701 §6.4).
     TooSlow,
 }
 
-/// One run of a switch: sessions of another run are gone, all of them.
+/// One run of a switch: it has no sessions of earlier runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SwitchRun(pub u128);
 
 impl SwitchRun {
-    /// A run like no other.
+    /// A new random run id.
     pub fn new(entropy: &mut impl Entropy) -> Self {
         let mut octets = [0; 16];
         entropy.fill(&mut octets);
@@ -344,58 +345,58 @@ impl SwitchRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NicknameChange(pub u64);
 
-/// Most sessions one [`Order::Reconcile`] names, so that the order and its answer stay small
-/// (a session and its nickname are well below a kilobyte).
+/// Most sessions in one [`Order::Reconcile`]. It keeps the order and its answer small: a session
+/// and its nickname take well below a kilobyte.
 pub const RECONCILE_SESSIONS: usize = 256;
 
-/// How long a nickname is kept for a user who has left (RFC 7701 §7.1).
+/// Time a nickname stays reserved after its user has left (RFC 7701 §7.1).
 pub const QUARANTINE: Duration = Duration::from_secs(600);
 
-/// A nickname that is kept for a user who is not there.
+/// A nickname reserved for a user who has left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldNickname {
-    /// Whose.
+    /// The user it is reserved for.
     pub user: UserUri,
-    /// As the user wrote it.
+    /// The nickname, as the user wrote it.
     pub nickname: String,
-    /// How much longer.
+    /// Remaining time of the reservation.
     pub left: Duration,
 }
 
-/// Most messages of a room that a newcomer is given (room option `history`).
+/// Most past messages sent to a newcomer (room option `history`).
 pub const HISTORY_MESSAGES: u16 = 500;
 
-/// Most octets of them, whatever an outbox holds: a room's whole history is then one order
-/// below the control protocol's longest frame.
+/// Most octets of a room's history, independent of the outbox size: a whole history then fits into
+/// one frame of the control protocol.
 pub const HISTORY_OCTETS: usize = 512 * 1024;
 
 /// A message of a room's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastMessage {
-    /// Its place in the room's history: later ones have higher numbers, over every run of a
-    /// switch (milliseconds since 1970, and one more than the last where that is not more).
+    /// Its position in the room's history. Numbers grow over all runs of a switch: each is the time
+    /// in milliseconds since 1970, or the last number plus one if that is larger.
     pub number: u64,
     /// The whole message/cpim.
     pub octets: Bytes,
 }
 
-/// How a session the focus believes in stands.
+/// State of a session in the answer to [`Order::Reconcile`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// A connection is bound to it.
     Bound,
-    /// It waits for its connection.
+    /// The session waits for its connection.
     Waiting,
-    /// The switch does not have it.
+    /// The switch does not have the session.
     Gone,
 }
 
-/// The answer for one session.
+/// The answer of the switch for one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stand {
     /// The session.
     pub session: SessionId,
-    /// How it stands.
+    /// Its state.
     pub standing: Standing,
     /// The nickname its user has in the room, as the user wrote it; `None` when gone.
     pub nickname: Option<String>,
@@ -406,25 +407,25 @@ pub struct Stand {
 pub struct Said {
     /// The room.
     pub room: RoomUri,
-    /// Who.
+    /// The sender.
     pub user: UserUri,
     /// Octets of the whole CPIM message.
     pub size: u64,
     /// The wrapped content type, without parameters.
     pub content_type: String,
-    /// It was for one participant, not for the room.
+    /// The message was private: for one participant, not for the room.
     pub private: bool,
 }
 
-/// What the focus asks of the switch.
+/// An order of the focus to the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// Take this endpoint in; answered by `Admitted` or `Refused`.
+    /// Admit this endpoint; answered by `Admitted` or `Refused`.
     Admit(Box<Admission>),
-    /// The same session with new facts (a re-INVITE changed its SDP). No answer. A changed
+    /// The same session with new parameters (a re-INVITE changed its SDP). No answer. A changed
     /// peer path unbinds the session: its next connection must bind again.
     Amend(Box<Admission>),
-    /// End the session and its connection, unless other sessions use that. No answer.
+    /// End the session, and its connection unless other sessions use it. No answer.
     Expel {
         /// Its room.
         room: RoomUri,
@@ -436,74 +437,75 @@ pub enum Order {
         /// The room.
         room: RoomUri,
     },
-    /// These are sessions of the room the focus believes in; answered by `Reconciled`. The
-    /// switch keeps those it has. A room with more than [`RECONCILE_SESSIONS`] takes several.
+    /// Sessions of the room that the focus knows; answered by `Reconciled`. The switch keeps those
+    /// it has. A room with more than [`RECONCILE_SESSIONS`] sessions takes several orders.
     Reconcile {
         /// The room.
         room: RoomUri,
         /// The sessions, [`RECONCILE_SESSIONS`] at most.
         sessions: Vec<SessionId>,
-        /// Nothing more follows for this room: what no focus has claimed of it ends at once,
-        /// without a notice.
+        /// This is the last order for the room: sessions of it that the focus has not named end at
+        /// once, without a notice.
         last: bool,
     },
-    /// Tell everybody in the room something, in its name. No answer.
+    /// Send a text to everybody in the room, in the name of the room. No answer.
     Say {
         /// The room.
         room: RoomUri,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// Whether the switch reports every message by `Said` from now on. It does not until
-    /// ordered, nor after `Connected`. No answer.
+    /// Whether the switch reports every message by `Said` from now on. Off at first and after every
+    /// `Connected`. No answer.
     ReportMessages(bool),
-    /// Nobody else gets these nicknames of the room, unless they are somebody's by now: they
-    /// were held for their users by another run of the switch. No answer.
+    /// Reserve these nicknames of the room, except those in use by now: another run of the switch
+    /// had reserved them for their users. No answer.
     Hold {
         /// The room.
         room: RoomUri,
         /// The nicknames, [`RECONCILE_SESSIONS`] at most.
         nicknames: Vec<HeldNickname>,
     },
-    /// What [`Notice::Nickname`] told is kept; only now is it promised to the participant.
+    /// The nickname of [`Notice::Nickname`] is stored: only now the switch confirms it to the
+    /// participant.
     Kept {
         /// The room.
         room: RoomUri,
         /// The change.
         change: NicknameChange,
     },
-    /// What is known of the room's history, for a switch that does not have the room; one
-    /// that has it knows better. Comes before the `Admit` it is for. No answer.
+    /// The stored history of the room, for a switch that does not have the room; a switch that has
+    /// it ignores the order. Comes before the `Admit` that needs it. No answer.
     Recall {
         /// The room.
         room: RoomUri,
         /// The messages in order, [`HISTORY_MESSAGES`] and [`HISTORY_OCTETS`] at most.
         messages: Vec<PastMessage>,
     },
-    /// What [`Notice::Remember`] told is kept now, or never will be. No answer.
+    /// The messages of [`Notice::Remember`] are stored, or never will be. No answer.
     Remembered {
         /// The room.
         room: RoomUri,
         /// The number of the last message.
         up_to: u64,
-        /// Octets of all of them.
+        /// Total octets of the messages.
         octets: usize,
     },
-    /// The room's history ends; answered by `Forgotten`.
+    /// Delete the room's history; answered by `Forgotten`.
     Forget {
         /// The room.
         room: RoomUri,
     },
-    /// The session is in its room no more; its connection stays until `Expel` follows, a
-    /// second at most, while its peer gets the BYE. No answer.
+    /// The session has left its room. Its connection stays open while the peer gets the BYE, until
+    /// `Expel` follows, for at most a second. No answer.
     Part {
         /// Its room.
         room: RoomUri,
         /// The session.
         session: SessionId,
     },
-    /// A message that came with the INVITE of this session: taken as if it came over MSRP.
-    /// No answer; a refusal goes to the session as a message.
+    /// A message from the INVITE of this session: the switch treats it as received over MSRP. No
+    /// answer; the switch reports a refusal to the session in a message.
     Submit {
         /// Its room.
         room: RoomUri,
@@ -515,8 +517,8 @@ pub enum Order {
 }
 
 impl Order {
-    /// The `Reconcile` orders that present a room's sessions: one at least, so that a room the
-    /// focus believes to be empty is emptied.
+    /// The `Reconcile` orders that name a room's sessions. There is at least one: a room without
+    /// sessions must be emptied, too.
     pub fn reconcile(room: &RoomUri, sessions: &[SessionId]) -> Vec<Order> {
         let mut chunks: Vec<&[SessionId]> = sessions.chunks(RECONCILE_SESSIONS).collect();
         if chunks.is_empty() {
@@ -531,7 +533,7 @@ impl Order {
         chunks.into_iter().enumerate().map(order).collect()
     }
 
-    /// The `Hold` orders for a room's nicknames; none if there are none.
+    /// The `Hold` orders for a room's nicknames; empty without nicknames.
     pub fn hold(room: &RoomUri, nicknames: &[HeldNickname]) -> Vec<Order> {
         let chunks = nicknames.chunks(RECONCILE_SESSIONS);
         let order = |chunk: &[HeldNickname]| Order::Hold {
@@ -541,7 +543,7 @@ impl Order {
         chunks.map(order).collect()
     }
 
-    /// The room the order is about; `None` for those about all.
+    /// The room of the order; `None` for orders about all rooms.
     pub fn room(&self) -> Option<&RoomUri> {
         match self {
             Order::Admit(admission) | Order::Amend(admission) => Some(&admission.room),
@@ -560,63 +562,63 @@ impl Order {
         }
     }
 
-    /// Whether it lets the switch promise something, and so must wait until that is kept.
+    /// Whether the order lets the switch confirm something, so that it must wait for the store.
     pub fn is_promise(&self) -> bool {
         matches!(self, Order::Kept { .. })
     }
 }
 
-/// What the switch tells the focus.
+/// A notice of the switch to the focus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
-    /// A switch is there; the focus presents its sessions by `Reconcile`. Comes once with the
-    /// embedded switch, and after every loss of touch with one outside the proxy.
+    /// A switch is reachable; the focus names its sessions by `Reconcile`. Comes once with the
+    /// embedded switch, and after every reconnection with one outside the proxy.
     Connected {
-        /// Which run of it.
+        /// The run of the switch.
         run: SwitchRun,
-        /// Where it takes MSRP connections.
+        /// Addresses it accepts MSRP connections on.
         listen: Vec<Listen>,
     },
-    /// A switch outside the proxy cannot be reached; `Admit` is answered `Refused` meanwhile.
-    /// Its sessions may go on: nothing is known of them until `Connected`.
+    /// A switch outside the proxy cannot be reached; `Admit` is answered `Refused` meanwhile. Its
+    /// sessions may go on: their state is unknown until `Connected`.
     Disconnected,
-    /// The answer to `Reconcile`, in the order asked.
+    /// The answer to `Reconcile`, in the order of the request.
     Reconciled {
         /// Its room.
         room: RoomUri,
-        /// How the sessions stand.
+        /// States of the sessions.
         sessions: Vec<Stand>,
     },
-    /// The session exists: its connection may come.
+    /// The switch has admitted the session and waits for its connection.
     Admitted {
         /// Its room.
         room: RoomUri,
         /// The session.
         session: SessionId,
     },
-    /// The session does not exist.
+    /// The switch has not admitted the session.
     Refused {
         /// Its room.
         room: RoomUri,
         /// The session.
         session: SessionId,
-        /// Why.
+        /// The reason.
         error: AdmitError,
     },
-    /// A connection has bound itself to the session.
+    /// A connection is bound to the session.
     Bound {
         /// Its room.
         room: RoomUri,
         /// The session.
         session: SessionId,
     },
-    /// The session ended by itself and is forgotten at the switch.
+    /// The session ended without an order; the switch has forgotten it.
     Lost {
         /// Its room.
         room: RoomUri,
         /// The session.
         session: SessionId,
-        /// How.
+        /// The cause.
         cause: LossCause,
     },
     /// A participant's nickname changed (RFC 7701 §7); `None`: removed. Answered by
@@ -624,41 +626,42 @@ pub enum Notice {
     Nickname {
         /// The room.
         room: RoomUri,
-        /// Whose.
+        /// The user.
         user: UserUri,
         /// The new one, as the user wrote it.
         nickname: Option<String>,
-        /// Which change this is.
+        /// Number of the change.
         change: NicknameChange,
     },
-    /// So many messages came in the room since it was last said; within a second of the
-    /// first.
+    /// Messages counted in the room since the last such notice; sent within a second of the first
+    /// message.
     Counted {
         /// The room.
         room: RoomUri,
-        /// How many.
+        /// Number of messages.
         messages: u64,
     },
-    /// The room's history has changed; answered by `Remembered`. Only so much is told without
-    /// an answer, and what came meanwhile is told then, as far as it is still in the history.
-    /// What no focus heard is told again when one is there. The same may come twice.
+    /// The room's history has changed; answered by `Remembered`. The switch sends a bounded amount
+    /// without an answer. It sends later messages after the answer, if they are still in the
+    /// history. Changes that no focus received are sent again once a focus is there. The same
+    /// change may come twice.
     Remember {
         /// The room.
         room: RoomUri,
-        /// Messages that are in it from now on; at least one.
+        /// Messages added to the history; at least one.
         messages: Vec<PastMessage>,
-        /// Those up to this number are not, any more.
+        /// Messages up to this number have left the history.
         gone: u64,
     },
-    /// Nothing of the room's history that was told before this is in it any more.
+    /// The room's history no longer contains any message reported before this notice.
     Forgotten {
         /// The room.
         room: RoomUri,
     },
-    /// A message has come; after `ReportMessages` only, and at a bounded rate.
+    /// A participant sent a message; only after `ReportMessages`, and at a bounded rate.
     Said(Said),
-    /// The certificate of the TLS listeners has this fingerprint from now on: the value of
-    /// our `a=fingerprint` (RFC 8122).
+    /// New fingerprint of the certificate of the TLS listeners: the value of our `a=fingerprint`
+    /// (RFC 8122).
     Certificate {
         /// `SHA-256 …`.
         fingerprint: Fingerprint,

@@ -1,4 +1,4 @@
-//! Randomness as an argument: session ids, tags and transaction ids come from here.
+//! Randomness as an argument, for session ids, tags and transaction ids.
 
 /// A source of random octets. The service passes the operating system's, tests a seeded one.
 pub trait Entropy {
@@ -11,8 +11,7 @@ pub trait Entropy {
 pub struct System;
 
 impl Entropy for System {
-    /// # Panics
-    /// If the operating system has no random octets: no id could be trusted then.
+    /// If the operating system cannot provide random octets: no id would be safe.
     fn fill(&mut self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives random octets");
     }

@@ -5,9 +5,9 @@ use std::fmt;
 /// Severity, as both hosts know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something the operator must mend.
+    /// A fault that the operator must fix.
     Error,
-    /// Something went wrong and was dealt with.
+    /// An error that was dealt with.
     Warning,
     /// Normal but worth a line: start, stop, configuration.
     Notice,

@@ -1,5 +1,5 @@
-//! Retrying what the process of the previous run still holds: nothing announces that it has let
-//! go. For the start only, on a thread that may wait.
+//! Retries while the process of a previous run still holds a resource, whose release nothing
+//! announces. Use it only at startup, on a thread that may block.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// An attempt that fails this often.
+    /// An attempt that fails this many times.
     fn after(failures: u32) -> impl Fn() -> Result<u32, &'static str> {
         let tried = Cell::new(0);
         move || {

@@ -1,7 +1,20 @@
-//! Wiring: frames from the workers and notices from the switch become inputs of the focus,
-//! its outputs become host calls, orders and log lines. Ordered start and stop. No rule of
-//! conferences is decided here; of SIP only how a request leaves (`outgoing`: where to, and when
-//! a CANCEL may, RFC 3261 §9.1) and which address a socket that listens on all of them has.
+//! Wiring: frames from the workers and notices from the switch become inputs of the focus; its
+//! outputs become host calls, orders and log lines. Ordered start and stop. This file decides
+//! nothing about conferences, and about SIP only how a request leaves (`outgoing`: its destination,
+//! and when a CANCEL may be sent, RFC 3261 §9.1) and the address of a socket that listens on all of
+//! them.
+//!
+//! Outputs leave in the order in which the focus gives them, under one rule: a change that an
+//! output promises must be committed first. So after a batch for the store, replies below 300,
+//! requests and promising orders wait in `commits` until the store has settled that batch. A
+//! refusal (300 and above) promises nothing and leaves at once; so do log lines, events, store
+//! queries and the orders that promise nothing. Acknowledgements of histories wait for their own
+//! batches and delay nothing else.
+//!
+//! A store that makes no progress is given up: everything that waits leaves, and conferences go on
+//! in memory. While too many outputs wait, or the store may keep nothing, the focus admits no
+//! newcomers. A turn takes a limited number of notices and raises a limited number of message
+//! events, so that a flood of either cannot delay requests.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -36,18 +49,18 @@ mod traits;
 /// late children; one second is well below its limit.
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Notices taken in one turn, so that a flood of them cannot keep requests waiting.
+/// Notices taken in one turn, so that a flood of them cannot delay requests.
 const NOTICES_A_TURN: usize = 1024;
 
-/// How often the statistics are brought up to date: counting visits every conference.
+/// How often the statistics are updated: counting visits every conference.
 const COUNT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often the rooms are counted: that may ask the store.
+/// How often the rooms are counted: this may query the store.
 const ROOMS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests of the operator that may wait for a look into the store.
+/// Operator requests that may wait for a store query.
 const MAX_DEFERRED: usize = 1_000;
-/// How long one waits; the management interface waits little longer.
+/// Longest wait of such a request; the management interface waits little longer.
 const DEFERRED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Message events that may wait.
@@ -55,11 +68,11 @@ const MAX_MESSAGE_EVENTS: usize = 1_000;
 /// Message events raised in one turn: a script may look at each.
 const MESSAGE_EVENTS_A_TURN: usize = 16;
 
-/// A request of the operator that waits for a look into the store.
+/// An operator request that waits for a store query.
 struct Deferred {
     query: StoreQuery,
     request: management::Action,
-    /// Where the answer goes; requests of other modules get none.
+    /// The query to answer; requests of other modules have none.
     asker: Option<Query>,
     since: Moment,
 }
@@ -69,20 +82,20 @@ pub struct Service<C, S, T> {
     core: C,
     switch: S,
     store: T,
-    /// What waits for the store.
+    /// Outputs that wait for the store.
     commits: Commits,
-    /// Nobody new is admitted.
+    /// No newcomers are admitted.
     admission_closed: bool,
     notices: Receiver<Notice>,
     statistics: &'static Statistics,
     counted_at: Moment,
     rooms_counted_at: Moment,
-    /// What the statistics have already.
+    /// Totals already added to the statistics.
     counted: Totals,
     outgoing: Outgoing,
-    /// Inputs that host calls caused, until the outputs under way are done.
+    /// Inputs that host calls caused, kept until the present outputs are done.
     follow_ups: VecDeque<Input>,
-    /// Requests of the operator that wait for a look into the store.
+    /// Operator requests that wait for a store query.
     deferred: Vec<Deferred>,
     /// Message events to raise, oldest first.
     message_events: VecDeque<Event>,
@@ -91,7 +104,7 @@ pub struct Service<C, S, T> {
 }
 
 impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
-    /// A service that has seen nothing yet. `notices` is where the switch sends.
+    /// A new service. `notices` receives the notices of the switch.
     pub fn new(
         core: C,
         switch: S,
@@ -118,12 +131,12 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Asks these where names lead; until then nothing but addresses is reached.
+    /// Sets the name servers; without them only addresses can be reached.
     pub fn resolve_with(&mut self, names: Box<dyn Names>) {
         self.outgoing.resolve_with(Some(names));
     }
 
-    /// Takes what a worker handed over.
+    /// Takes a frame from a worker.
     pub fn accept(&mut self, now: Moment, frame: Frame, host: &mut dyn Host) {
         let input = match frame {
             Frame::Request(mut arrival) => {
@@ -168,7 +181,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Takes what the switch said and what has become due.
+    /// Takes the notices of the switch, and handles everything due by `now`.
     pub fn turn(&mut self, now: Moment, host: &mut dyn Host) {
         self.outgoing.turn(now, host);
         self.run_outputs(now, host);
@@ -206,8 +219,8 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Begins the end: every dialog and subscription is told, unless the next run will take
-    /// them up. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
+    /// Begins the stop: every dialog and subscription gets its farewell, unless the next run will
+    /// resume it. Keep turning until [`Service::is_idle`] or for [`STOP_GRACE`], then call
     /// [`Service::finish`].
     pub fn stop(&mut self, now: Moment, host: &mut dyn Host) {
         let input = match self.store.is_safe() {
@@ -222,7 +235,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         self.core.is_idle() && self.commits.is_idle(self.store.settled())
     }
 
-    /// Stops switch and store. What the switch says of histories until its end is kept, too.
+    /// Stops switch and store. The switch's last reports about histories are stored, too.
     pub fn finish(&mut self) {
         self.outgoing.resolve_with(None);
         self.switch.stop();
@@ -243,13 +256,13 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
             let Ok(notice) = self.notices.try_recv() else {
                 break;
             };
-            // A switch that has come (back) reports nothing until ordered.
+            // A switch that has (re)connected reports nothing until ordered.
             self.reports_messages &= !matches!(notice, Notice::Connected { .. });
             self.handle(now, Input::Notice(notice), host);
         }
     }
 
-    /// Gives the focus one input and carries out all that follows from it.
+    /// Gives the focus one input and carries out all its consequences.
     fn handle(&mut self, now: Moment, input: Input, host: &mut dyn Host) {
         self.core.handle(now, input);
         self.run_outputs(now, host);
@@ -281,7 +294,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         })
     }
 
-    /// Carries one output out, or holds it until the store has committed what it promises.
+    /// Carries one output out, or holds it until the store has committed the changes it promises.
     fn run_output(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Store(changes) => {
@@ -308,7 +321,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Sends an output that no commit is waited for.
+    /// Sends an output that waits for no commit.
     fn send_out(&mut self, now: Moment, output: Output, host: &mut dyn Host) {
         match output {
             Output::Reply(transaction, reply) => self.reply(transaction, &reply, host),
@@ -325,8 +338,8 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Gives up a store that makes no progress, so that nothing waits for it any more. While
-    /// too much waits, or the store keeps nothing, nobody new is admitted.
+    /// Gives up a store that makes no progress, so that nothing waits for it any more. While too
+    /// much waits, or the store keeps nothing, no newcomers are admitted.
     fn watch_store(&mut self, now: Moment, host: &mut dyn Host) {
         if self.commits.is_stuck(now, self.store.settled()) {
             self.store.give_up();
@@ -339,7 +352,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Sends what the store has committed meanwhile.
+    /// Sends the outputs whose changes the store has committed.
     fn release_committed(&mut self, now: Moment, host: &mut dyn Host) {
         let committed = self.store.settled();
         while let Some(output) = self.commits.next_output(committed) {
@@ -359,7 +372,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Answers a query of the operator.
+    /// Answers an operator's query.
     pub fn answer(&mut self, now: Moment, query: Query, host: &mut dyn Host) {
         match query.call.read() {
             Ok(request) => self.handle_request(now, request, Some(query), host),
@@ -367,12 +380,12 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Carries out what another module orders; it has had its answer.
+    /// Carries out another module's order; the module already has its answer.
     pub fn order(&mut self, now: Moment, request: management::Action, host: &mut dyn Host) {
         self.handle_request(now, request, None, host);
     }
 
-    /// Carries a request out, after a look into the store where it needs one.
+    /// Carries a request out, after a store query if it needs one.
     fn handle_request(
         &mut self,
         now: Moment,
@@ -398,7 +411,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
 
     fn give_answer(&mut self, asker: Option<Query>, answer: Answer, host: &mut dyn Host) {
         match asker {
-            // An answer promises its change as a 200 does.
+            // The answer promises its change, as a 200 does.
             Some(query) if self.commits.must_wait(self.store.settled()) => {
                 self.commits.hold_answer(query, answer);
             }
@@ -412,7 +425,8 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Gives the focus what the store has found, and carries out the requests that waited for it.
+    /// Gives the focus the results of store queries, and carries out the requests that waited for
+    /// them.
     fn handle_found(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..NOTICES_A_TURN {
             let Some(found) = self.store.found() else {
@@ -436,7 +450,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Carries a request of the operator out.
+    /// Carries out an operator's request.
     ///
     /// # Errors
     /// Why it was not carried out.
@@ -463,8 +477,8 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Raises an event; messages wait until nothing else is to be done, and the newest of a
-    /// flood are left out.
+    /// Raises an event; message events wait until nothing else is to be done, and the newest of a
+    /// flood are dropped.
     fn raise(&mut self, event: Event, host: &mut dyn Host) {
         match event {
             Event::Message(_) if self.message_events.len() < MAX_MESSAGE_EVENTS => {
@@ -484,7 +498,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// The switch reports messages while somebody in the host wants to know of them.
+    /// Switches the switch's message reports on while anybody in the host subscribes to them.
     fn choose_message_reports(&mut self, host: &mut dyn Host) {
         let wanted = host.wants_messages();
         if wanted != self.reports_messages {
@@ -493,8 +507,8 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// The focus must know whether its 2xx has left: one that the host refuses was overtaken
-    /// by a final answer that the host made itself (a CANCEL the script relayed).
+    /// Tells the focus whether its 2xx has left: the host refuses it after a final answer of its
+    /// own (to a CANCEL that the script relayed).
     fn reply(&mut self, transaction: TransactionId, reply: &Reply, host: &mut dyn Host) {
         let replied = host.reply(transaction, reply);
         if (200..300).contains(&reply.code) {
@@ -515,7 +529,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
         }
     }
 
-    /// Brings the statistics up to date with what focus, switch and resolver have counted.
+    /// Updates the statistics with the counts of focus, switch and resolver.
     fn count(&mut self) {
         let mut totals = self.core.totals();
         totals += self.switch.totals();
@@ -525,7 +539,7 @@ impl<C: Core, S: Switch, T: Store> Service<C, S, T> {
     }
 }
 
-/// A socket that listens on every address (`0.0.0.0`) names none: the one that the caller sees is
+/// A socket that listens on every address (`0.0.0.0`) has no address of its own: the caller sees
 /// the one it called.
 fn name_socket(arrival: &mut Arrival) {
     let host = arrival.socket.host.trim_matches(['[', ']']);

@@ -12,7 +12,7 @@ pub use crate::counters::{ALL, COUNT, Kind, Statistic};
 #[repr(C)]
 pub struct Statistics {
     values: [AtomicU64; COUNT],
-    /// How many rooms there are: a pseudo-variable and no statistic.
+    /// Number of rooms: exported as a pseudo-variable, not as a statistic.
     rooms: AtomicU64,
 }
 
@@ -27,8 +27,8 @@ impl Statistics {
         self.cell(which).store(value, Ordering::Relaxed);
     }
 
-    /// Brings the page up to date with what the parts of the program have counted: `before` is
-    /// what it had from them already.
+    /// Updates the page with the totals of the program's parts; `before` are the totals it already
+    /// includes.
     pub fn update(&self, totals: Totals, before: Totals) {
         for ((which, now), (_, before)) in totals.iter().zip(before.iter()) {
             match which.kind() {
@@ -43,12 +43,12 @@ impl Statistics {
         self.cell(which).load(Ordering::Relaxed)
     }
 
-    /// How many rooms there are.
+    /// Number of rooms.
     pub fn rooms(&self) -> u64 {
         self.rooms.load(Ordering::Relaxed)
     }
 
-    /// Says how many rooms there are.
+    /// Sets the number of rooms.
     pub fn set_rooms(&self, rooms: u64) {
         self.rooms.store(rooms, Ordering::Relaxed);
     }
@@ -66,7 +66,7 @@ pub fn global() -> &'static Statistics {
     GLOBAL.get_or_init(|| Box::leak(Box::default()))
 }
 
-/// Makes `page` the one that [`global`] gives; the first call decides.
+/// Makes `page` the value of [`global`]; only the first call has an effect.
 pub(crate) fn share(page: &'static Statistics) {
     let _ = GLOBAL.set(page);
 }

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time: what the wall clock said at start plus what has passed since on a
-/// monotonic clock, to the microsecond. It never goes back, and it can be shown as UTC.
-/// Serialised it is a number of milliseconds.
+/// A point in time: the wall clock at start plus the time since then on a monotonic clock, to the
+/// microsecond. It never goes back, and it can be shown as UTC. It is serialised as a number of
+/// milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub struct Moment {
-    /// Microseconds since 1970 and one more, so that an `Option` of it takes no more room:
-    /// every session and connection has several.
+    /// Microseconds since 1970 plus one, so that an `Option` of it has the same size: every session
+    /// and connection has several.
     micros_and_one: NonZeroU64,
 }
 
@@ -48,7 +48,7 @@ impl Moment {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + self.since_epoch()).to_string()
     }
 
-    /// Reads what RFC 3339 §5.6 calls a date-time, in any zone, as CPIM's DateTime is (RFC 3862
+    /// Parses an RFC 3339 §5.6 date-time in any zone, the format of CPIM's DateTime (RFC 3862
     /// §4.4).
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let place = text.rfind(['Z', 'z', '+', '-'])?;
@@ -77,7 +77,7 @@ impl Moment {
         Self::from_epoch(Duration::from_micros(rounded.unwrap_or(u64::MAX)))
     }
 
-    /// The moment without what is less than a millisecond.
+    /// The moment rounded down to a millisecond.
     pub fn in_millis(self) -> Moment {
         Self::from_epoch(Duration::from_millis(self.millis()))
     }
@@ -132,7 +132,7 @@ const fn micros(span: Duration) -> u64 {
     }
 }
 
-/// The one place that reads clocks; owned by the drivers (`service`, `net`).
+/// The only reader of the clocks; owned by the drivers (`service`, `net`).
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     wall: Duration,

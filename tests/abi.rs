@@ -1,5 +1,6 @@
-//! The function types and numbers of `src/host` are those that `openser-module/abi_check.c`
-//! compares with the proxies' headers: none is missing there, and none says something else.
+//! Compares the function types and numbers of `src/host` with the rows of
+//! `openser-module/abi_check.c`, which checks them against the proxies' headers: every one has a
+//! row there, and the row agrees.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
-/// The parts between commas that stand in no parentheses.
+/// The parts between commas, except those in parentheses.
 fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut depth) = (vec![String::new()], 0);
     for letter in text.chars() {
@@ -51,7 +52,7 @@ fn parts(text: &str) -> Vec<String> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// A row of `abi_check.c`: the macro and what it is given.
+/// A row of `abi_check.c`: the macro and its arguments.
 struct Row(String, Vec<String>);
 
 /// The rows for a host.
@@ -70,7 +71,7 @@ fn rows(host: &str) -> Vec<Row> {
     rows
 }
 
-/// How a value is passed, whichever language says its type.
+/// The class by which a value is passed, from its type in either language.
 fn class(text: &str) -> &'static str {
     const POINTERS: [&str; 9] = [
         "transaction_cb",
@@ -102,7 +103,7 @@ fn class(text: &str) -> &'static str {
     }
 }
 
-/// How a function is called: result first.
+/// The classes of a function: result first.
 fn call(result: &str, arguments: &str) -> Vec<&'static str> {
     let arguments = arguments.trim().trim_start_matches('(');
     let arguments = parts(arguments.trim_end_matches(')'));
@@ -112,7 +113,7 @@ fn call(result: &str, arguments: &str) -> Vec<&'static str> {
 }
 
 impl Row {
-    /// The ways of calling it says.
+    /// The forms of the call in this row.
     fn calls(&self) -> Vec<Vec<&'static str>> {
         let at = |number: usize| self.1[number].as_str();
         match self.0.as_str() {
@@ -134,7 +135,7 @@ impl Row {
     }
 }
 
-/// The function types of a host's sources: name, and how one is called.
+/// The function types of a host's sources: name and classes.
 fn function_types(sources: &str) -> Vec<(String, Vec<&'static str>)> {
     let pattern = r#"type (\w+)\s*=\s*unsafe extern "C" fn\(([^;()]*)\)(?:\s*->\s*([^;]+))?;"#;
     let found = regex(pattern);
@@ -261,7 +262,7 @@ fn every_number_is_compared_with_the_hosts() {
             let row = row.unwrap_or_else(|| panic!("{host}: no row for {name} in abi_check.c"));
             assert_eq!(value(&row.1[1]), *wanted, "{host}: {name}");
         }
-        // And none is compared that says something else elsewhere.
+        // And no compared number has another value elsewhere.
         let elsewhere: Vec<_> = shared.iter().flat_map(|text| constants(text)).collect();
         for row in numbers().filter(|row| row.1[0].chars().all(|it| it.is_uppercase() || it == '_'))
         {

@@ -1,9 +1,9 @@
-//! People with a browser in a room, as they see it: the page of `web/` in Chromium, on both
-//! hosts' `browser.cfg`, together with a client on TCP.
+//! People with a browser in a room: the page of `web/` in Chromium, on both hosts' `browser.cfg`,
+//! together with a client on TCP.
 //!
-//! The picture in README.md is made here: `UPDATE_DOCS=1 cargo test --test browser everybody`.
-//! `npm ci && npm run build` in `web/` must have been run (`.ci/deps`); where there is no browser
-//! or no page the tests say so and pass.
+//! This test makes the picture in README.md: `UPDATE_DOCS=1 cargo test --test browser everybody`.
+//! It needs `npm ci && npm run build` in `web/` (`.ci/deps`); without a browser or the page the
+//! tests report that and pass.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -22,10 +22,10 @@ use harness::proxy::{Proxy, wait_until};
 use harness::{PATIENCE, on_every_host};
 use serde_json::{Value, json};
 
-/// A large message: beyond what one chunk, one frame or one outbox takes.
+/// A large message: larger than a chunk, a frame or an outbox.
 const LARGE: usize = 5 << 20;
 
-/// Browsers with the page, and the lines between them and the servers.
+/// Browsers with the page, and the connections between them and the servers.
 struct Browsers {
     child: Child,
     commands: Option<ChildStdin>,
@@ -60,7 +60,7 @@ impl Browsers {
         Some(browsers)
     }
 
-    /// Has a command carried out; what it gives.
+    /// Runs a command; returns its result.
     #[track_caller]
     fn run(&mut self, command: Value) -> Value {
         let commands = self.commands.as_mut().expect("its input");
@@ -84,7 +84,7 @@ impl Browsers {
         self.run(json!({"page": page, "do": "say", "text": text}));
     }
 
-    /// Waits for a message; its classes in the page.
+    /// Waits for a message; returns its classes in the page.
     #[track_caller]
     fn sees(&mut self, page: &str, text: &str) -> String {
         let seen = self.run(json!({"page": page, "do": "sees", "text": text}));
@@ -106,13 +106,13 @@ impl Browsers {
 
 impl Drop for Browsers {
     fn drop(&mut self) {
-        // The end of its input ends it, and what it started.
+        // The end of its input ends it, and every process it started.
         self.commands = None;
         let _ = self.child.wait();
     }
 }
 
-/// Two browsers at a time are enough for a machine.
+/// Runs at most two browsers at a time, which is enough for a machine.
 fn with_browsers(scenario: impl Fn(&Host, Plan, &mut Browsers)) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,8 +282,8 @@ fn a_page_that_was_loaded_again_or_cut_off_is_back_without_a_ghost() {
     });
 }
 
-/// What opensips-js 0.1.52 needs: a room for plain text, and a challenged REGISTER, of which it
-/// takes its realm.
+/// opensips-js 0.1.52 needs a room for plain text, and a challenge to REGISTER, from which it takes
+/// its realm.
 #[test]
 fn opensips_js_talks_and_comes_back() {
     with_browsers(|host, plan, browsers| {
@@ -310,7 +310,7 @@ fn opensips_js_talks_and_comes_back() {
         browsers.run(json!({"page": "bob", "do": "opensipsHears", "text": "welcome"}));
         browsers.run(json!({"page": "bob", "do": "opensipsSays", "text": "thank you"}));
         hears(&carol, "thank you");
-        // It calls anew, and says again what it began with.
+        // It calls anew, and sends its opening again.
         browsers.run(json!({"do": "cut", "wire": "msrp"}));
         browsers.run(json!({"do": "mend"}));
         hears(&carol, "here I am");
@@ -323,7 +323,7 @@ fn opensips_js_talks_and_comes_back() {
     });
 }
 
-/// A folder, and the proxy that finds its database there again.
+/// Kills the proxy, and starts another one that finds the same database.
 fn killed_and_started_again(plan: &Plan, proxy: Proxy) -> Proxy {
     proxy.kill_all();
     drop(proxy);
@@ -362,7 +362,7 @@ fn the_room_goes_on_after_the_proxy_was_killed() {
     });
 }
 
-/// With the switch outside the proxy the conversation does not even stop.
+/// With the switch outside the proxy, the conversation does not even pause.
 #[test]
 fn nobody_notices_that_the_proxy_was_killed_beside_msrp_switchd() {
     with_browsers(|_, plan, browsers| {
@@ -493,7 +493,7 @@ fn the_page_can_be_read_by_everybody_everywhere() {
     });
 }
 
-/// Takes a picture; nothing may stick out at the side.
+/// Takes a picture, and checks that nothing overflows at the side.
 fn picture(
     browsers: &mut Browsers,
     folder: &Path,

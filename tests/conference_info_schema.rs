@@ -1,4 +1,4 @@
-//! Every document we can write is valid: clients such as sipsimple drop others without a word.
+//! Every document that we can write is valid: clients such as sipsimple silently drop invalid ones.
 
 mod schema;
 
@@ -44,7 +44,7 @@ fn uris(words: &str) -> Vec<UriEntry> {
     ]
 }
 
-/// Everything the model has, with `words` wherever text may stand.
+/// An endpoint with every field of the model, and `words` wherever text may stand.
 fn endpoint(words: &str) -> Endpoint {
     Endpoint {
         entity: words.to_owned(),

@@ -1,5 +1,5 @@
-//! `docs/grafana.json` and `docs/alerts.yml` against what the proxies' own exporters say: every metric that it draws
-//! is exported, every statistic of the module is drawn, and it is a dashboard Grafana can load.
+//! Compares `docs/grafana.json` and `docs/alerts.yml` with the proxies' own exporters: every metric
+//! it draws is exported, every statistic of the module is drawn, and Grafana can load it.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -16,7 +16,7 @@ use harness::plan::{Plan, root};
 use msrp_conference::statistics::{ALL, Kind, Statistic};
 use serde_json::Value;
 
-/// What stands before a metric's name, in the dashboard.
+/// Prefix of a metric's name in the dashboard.
 const PREFIX: &str = "${proxy}_msrp_conference_";
 /// Columns of Grafana's grid.
 const COLUMNS: u64 = 24;
@@ -50,7 +50,7 @@ fn statistics(query: &str) -> BTreeSet<&str> {
     .collect()
 }
 
-/// What a page of the proxy's HTTP server holds.
+/// Content of a page of the proxy's HTTP server.
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("HTTP");
     stream.set_read_timeout(Some(PATIENCE)).expect("time-out");
@@ -58,7 +58,7 @@ fn get(port: u16, path: &str) -> String {
     stream.write_all(request.as_bytes()).expect("a request");
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    // Kamailio leaves the connection open: read what was announced.
+    // Kamailio leaves the connection open: read as many octets as it announced.
     while !complete(&answer) {
         match stream.read(&mut piece).expect("an answer") {
             0 => break,
@@ -120,7 +120,7 @@ fn alerts() -> String {
     fs::read_to_string(root().join("docs/alerts.yml")).expect("docs/alerts.yml")
 }
 
-/// The statistics of this proxy that alert rules are about.
+/// The statistics of this proxy in the alert rules.
 fn alarmed<'a>(alerts: &'a str, proxy: &str) -> BTreeSet<&'a str> {
     let start = format!("{proxy}_msrp_conference_");
     let uses: Vec<&str> = alerts.split(&start).skip(1).collect();
@@ -183,7 +183,7 @@ fn target(statistic: Statistic) -> String {
     )
 }
 
-/// Adds what no panel draws to the panel for everything else.
+/// Adds the statistics that no panel draws to the panel for everything else.
 fn draw_the_rest() {
     const REST: &str = "\"title\": \"Everything else\"";
     const TARGETS: &str = "\"targets\": [\n";
@@ -200,7 +200,7 @@ fn draw_the_rest() {
     fs::write(path, text).expect("docs is writable");
 }
 
-/// A new statistic is drawn by `UPDATE_DOCS=1 cargo test --test dashboard drawn`.
+/// `UPDATE_DOCS=1 cargo test --test dashboard drawn` adds a new statistic.
 #[test]
 fn every_statistic_is_drawn_as_what_it_is() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -216,7 +216,7 @@ fn every_statistic_is_drawn_as_what_it_is() {
             "{} is not drawn",
             statistic.name()
         );
-        // A panic is one too many whenever it was: the count itself is shown.
+        // Any panic is one too many, so the total is shown.
         let grows = statistic.kind() == Kind::Counter && *statistic != Statistic::Panics;
         for query in drawn {
             let changes = ["rate", "increase"]

@@ -1,5 +1,5 @@
-//! The pictures of the documentation, drawn from the text files beside them, so that a change
-//! can be read: `UPDATE_DOCS=1 cargo test --test diagrams` draws them again.
+//! Draws the diagrams of the documentation from the text files beside them, so that a change can be
+//! reviewed as text: `UPDATE_DOCS=1 cargo test --test diagrams` draws them again.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -15,7 +15,7 @@ const INK: &str = "#24292f";
 const SOFT: &str = "#57606a";
 const LINE: &str = "#0969da";
 
-/// A picture under way.
+/// A diagram under construction.
 struct Picture(String);
 
 impl Picture {
@@ -62,7 +62,7 @@ impl Picture {
     }
 }
 
-/// The lines that say something: the first word, and the rest at its bars.
+/// The statements: the first word, and the rest split at its bars.
 fn statements(source: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = source
         .lines()

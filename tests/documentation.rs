@@ -1,5 +1,5 @@
-//! What the documentation shows is true: its configurations run, its links lead somewhere, and
-//! the parameters and statistics it names are there.
+//! Checks the documentation: its configurations run, its links lead somewhere, and the parameters
+//! and statistics it names exist.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -31,7 +31,7 @@ fn read(page: &Path) -> String {
     fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
-/// Starts what the page shows and has it checked from outside.
+/// Starts the configuration on the page, and checks it from outside.
 fn runs(host: &Host, text: &str) {
     let mut plan = Plan::new(host).text(text);
     if !text.contains("\"listen\"") {
@@ -49,7 +49,8 @@ fn runs(host: &Host, text: &str) {
     proxy.stop();
 }
 
-/// Or a clone below the temporary folder, and a port with another's digits, would be mangled.
+/// Otherwise a clone below the temporary folder, or a port that contains another's digits, would be
+/// mangled.
 #[test]
 fn examples_are_changed_where_their_own_ports_and_folders_stand() {
     let places = [
@@ -127,7 +128,7 @@ fn parameters_that_are_shown_exist() {
     }
 }
 
-/// Of these the code takes a rule or a number, and no more.
+/// Standards from which the code takes only a rule or a number.
 const NAMED_IN_PASSING: &str = "1035 1918 2069 2308 2392 2543 2544 3339 3420 3849 3860 3986 4193 \
      4291 4475 5280 5621 5626 5737 6455 6501 6598 6761 6890 9520";
 

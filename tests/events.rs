@@ -1,5 +1,5 @@
-//! The conference event package inside real proxies, under load: a thousand subscribers in a
-//! room that a thousand join, subscribers who say nothing, and publications.
+//! The conference event package inside real proxies, under load: a room with a thousand subscribers
+//! and a thousand joins, subscribers that never answer, and publications.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -29,17 +29,16 @@ const BETWEEN_JOINS: Duration = Duration::from_millis(10);
 struct Watch {
     notifies: usize,
     version: Option<u32>,
-    /// Of everything heard so far, versions aside.
+    /// Hash of everything received so far, versions aside.
     heard: u64,
 }
 
-/// Subscribers behind one connection. Who has heard the same knows the same: rosters are
-/// rebuilt once for all of them.
+/// Subscribers behind one connection. Equal input makes equal rosters, so each is rebuilt once.
 #[derive(Default)]
 struct Crowd {
     watches: HashMap<String, Watch>,
     rosters: HashMap<u64, Option<Document>>,
-    /// Different documents, to be held against the schema.
+    /// Distinct documents, to validate against the schema.
     documents: HashMap<u64, String>,
 }
 
@@ -76,7 +75,7 @@ impl Crowd {
         }
     }
 
-    /// Users in the roster of who knows least.
+    /// Users in the smallest roster of all subscribers.
     fn fewest(&self) -> usize {
         let sizes = self.watches.values().map(|watch| {
             let known = self.rosters.get(&watch.heard).cloned().flatten();
@@ -91,7 +90,7 @@ impl Crowd {
 /// The version, and the rest of the document.
 fn split_version(text: &str) -> (u32, (String, String)) {
     let (before, rest) = text.split_once(" version=\"").expect("E06: a version");
-    // The XML declaration has one too.
+    // The XML declaration has a version, too.
     let (more, rest) = rest.split_once(" version=\"").expect("E06: a version");
     let (version, after) = rest.split_once('"').expect("a quote");
     let before = format!("{before}{more}");
@@ -107,7 +106,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Subscribes `count` users over one connection and listens until told to stop.
+/// Subscribes `count` users over one connection and listens until `is_over`.
 fn listen(agent: &Agent, crowd: &Mutex<Crowd>, is_over: &dyn Fn() -> bool) {
     while !is_over() {
         while let Some(received) = agent.inbox.take(Duration::from_millis(100), |_| true) {
@@ -131,7 +130,7 @@ fn subscribe_many(agent: &Agent, room: &str, first: usize, count: usize) {
     }
 }
 
-/// Joins at a steady rate; how long each 200 took.
+/// Joins at a steady rate; returns the time of each 200.
 fn join_many(proxy: &Proxy, room: &str) -> Vec<Duration> {
     let agent = Agent::new("p", proxy.sip, Transport::Udp);
     let mut sent = HashMap::new();
@@ -230,7 +229,7 @@ fn storm(proxy: &Proxy, room: &str, crowds: &[Mutex<Crowd>]) {
     let told = || all(&|crowd| crowd.watches.values().filter(|w| w.notifies > 0).count());
     let everybody = wait_until(PATIENCE * 3, || told().iter().sum::<usize>() == SUBSCRIBERS);
     assert!(everybody, "first NOTIFYs: {:?}", told());
-    // The interval after the first NOTIFY passes, so that the storm begins for all alike.
+    // Waits for the interval after the first NOTIFY, so that all subscribers start the storm alike.
     thread::sleep(Duration::from_secs(6));
     for crowd in crowds {
         let mut crowd = crowd.lock().unwrap();

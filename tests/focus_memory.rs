@@ -1,4 +1,4 @@
-//! What the focus holds for somebody who is in, watches, and says nothing.
+//! Memory that the focus holds for a participant who subscribes to the roster and sends nothing.
 
 #[path = "../benches/focus_load/crowd.rs"]
 mod crowd;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// The system's allocator, which counts what it has given out.
+/// The system's allocator, counting allocated octets.
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator as it came.
@@ -32,8 +32,9 @@ static ALLOCATOR: Counting = Counting;
 
 const ROOMS: usize = 20;
 const MEMBERS: usize = 100;
-/// With a dialog, a subscription, the texts of both, timers and every index. It was 6,200 when
-/// each index had keys of its own; the whole process is to take 4 KiB, the switch 1.5 of them.
+/// Octets for one participant, with a dialog, a subscription, the texts of both, timers and every
+/// index. It was 6,200 when each index had keys of its own; the limit of the whole process is 4
+/// KiB, of which the switch takes 1.5.
 const MOST: usize = 2_500;
 
 #[test]

@@ -1,6 +1,6 @@
-//! The guides, followed to the letter: every block of README.md and docs/ that somebody pastes is
-//! run as it stands. Configurations start real proxies; what is typed into a shell is typed into
-//! one (`tests/walk.sh`); what is not run says why here.
+//! Follows the guides to the letter: runs every block of README.md and docs/ that somebody may
+//! paste. Configurations start real proxies; shell commands are typed into a shell
+//! (`tests/walk.sh`); a block that is not run has its reason here.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -20,16 +20,17 @@ use harness::plan::{Plan, root};
 use harness::proxy::{Proxy, wait_until};
 use serde_json::json;
 
-/// How a block is tried.
+/// The way to try a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     /// Put in front of the routes of the smallest configuration; then the room is checked.
     Lines(&'static [Family]),
-    /// The same, but whoever joins is kept out by it, or sent where nothing is: it starts.
+    /// The same, but the block keeps participants out or sends them nowhere: only the start is
+    /// checked.
     Starts(&'static [Family]),
-    /// Put into the request route, first.
+    /// Put first into the request route.
     Script(&'static [Family]),
-    /// Pasted by the test in this file, by these words of its page.
+    /// Pasted by the test in this file that finds it by these words of its page.
     By(&'static str, &'static str),
     /// A step of [`WALKS`].
     Walked,
@@ -47,8 +48,8 @@ const WHOLE_BUILD: &str = "it builds everything; the tests are part of it";
 const NO_BUILDER: &str = "no image is built here: `the_container_is_consistent` reads its files";
 const IDENTITY: &str = "## Beside an existing configuration";
 
-/// Page, how the first line of the block begins, how it is tried. One row may stand for several
-/// blocks of a page that begin alike.
+/// Page, start of the block's first line, way to try it. One row may stand for several blocks of a
+/// page with the same start.
 const BLOCKS: &[(&str, &str, How)] = &[
     ("README.md", "make demo", Not(WHOLE_BUILD)),
     ("README.md", "make test", Not(WHOLE_BUILD)),
@@ -307,7 +308,7 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/upgrade.md", "sqlite3", Walked),
 ];
 
-/// What somebody does who follows the guides.
+/// A step of a reader who follows the guides.
 #[derive(Clone, Copy)]
 enum Step {
     /// Pastes this block and waits for its end.
@@ -318,9 +319,9 @@ enum Step {
     Saves(&'static str, &'static str),
     /// Puts it into `chat.cfg`, in front of the routes.
     Adds(&'static str, &'static str),
-    /// What no guide says word by word, and its reader does.
+    /// An action that no guide spells out.
     Does(&'static str),
-    /// The same, and it goes on.
+    /// The same for an action that goes on.
     KeepsDoing(&'static str),
 }
 
@@ -401,7 +402,7 @@ const WALKS: &[(&str, Family, &[Step])] = &[
               grep -q mallory shown"),
         Ends("docs/management.md", "opensips-cli -x mi msrp_conference:"),
         Ends("docs/history.md", "opensips-cli"),
-        // What a command refuses is seen, and not only in the log.
+        // A command's refusal must be visible to its user, not only in the log.
         Does("kamcmd msrp_conference.create 'sip:x@conf.example.com;maks=1' >told 2>&1 || true
               grep -q 'maks=1.* is not allowed (options: docs/parameters.md' told"),
     ]),
@@ -505,7 +506,7 @@ fn pages() -> Vec<String> {
     let names = folder.map(|entry| entry.expect("an entry").file_name().into_string());
     let names = names.map(|name| format!("docs/{}", name.expect("UTF-8")));
     let mut pages: Vec<String> = names.filter(|name| name.ends_with(".md")).collect();
-    // What decisions.md shows is nothing to paste.
+    // Blocks in decisions.md are not meant to be pasted.
     pages.push(README.to_owned());
     pages.sort();
     pages
@@ -518,7 +519,7 @@ fn all_blocks() -> Vec<Block> {
         .collect()
 }
 
-/// The blocks that a row stands for.
+/// The blocks of a row.
 fn of(page: &str, start: &str) -> Vec<Block> {
     let found = blocks(&root(), page);
     found
@@ -564,7 +565,7 @@ fn every_block_is_tried_or_says_why_not() {
     assert!(unused.is_empty(), "{unused:?}");
 }
 
-/// The smallest configuration of a family, as its page has it.
+/// The smallest configuration of a family, from its page.
 fn smallest(family: Family) -> String {
     match family {
         Family::Kamailio => block(README, "in eleven lines"),
@@ -572,8 +573,8 @@ fn smallest(family: Family) -> String {
     }
 }
 
-/// It with these lines in front of the routes; the guides' address is this machine's. Lines that
-/// name a listener take the place of those that do.
+/// The smallest configuration with these lines in front of the routes; the guides' address becomes
+/// this machine's. Lines that name a listener replace the existing ones.
 fn with_lines(family: Family, lines: &str) -> String {
     let whole = smallest(family);
     let at = whole
@@ -598,7 +599,7 @@ fn with_lines(family: Family, lines: &str) -> String {
     text
 }
 
-/// The page says beside the block what is written otherwise in OpenSIPS.
+/// The statements for the other host, as the page explains beside the block.
 fn in_the_words_of(family: Family, statements: &str) -> String {
     match family {
         Family::Kamailio => statements.to_owned(),
@@ -614,7 +615,7 @@ fn check(proxy: &Proxy, room: &str) {
     assert!(output.status.success(), "{output:?}\n{}", proxy.log());
 }
 
-/// Whether the host has what these lines load from its folder.
+/// Whether the host has the modules and files that these lines load from its folder.
 fn has_modules_of(host: &Host, text: &str) -> bool {
     let lines = text.lines().filter(|line| line.starts_with("loadmodule"));
     let names: Vec<&str> = lines
@@ -665,10 +666,11 @@ fn fragments_run_in_their_place() {
     });
 }
 
-/// All examples of the page in one configuration, but those that other tests have.
+/// All examples of the page in one configuration, except those of other tests.
 #[test]
 fn parameters_as_shown_start_a_proxy() {
-    // An address this machine has not; files; another program; a variable that keeps all out.
+    // An address this machine does not have; files; another program; a variable that keeps
+    // everybody out.
     const ELSEWHERE: [&str; 7] = [
         "\"listen\"",
         "\"tls_certificate\"",
@@ -693,7 +695,7 @@ fn parameters_as_shown_start_a_proxy() {
     });
 }
 
-/// The line for Prometheus must not take SIP away.
+/// The line for Prometheus must leave SIP's listener in place.
 #[test]
 fn an_exporter_beside_sip_leaves_sip_where_it_was() {
     let lines = block("docs/statistics.md", "Keep your `listen` lines");
@@ -701,7 +703,7 @@ fn an_exporter_beside_sip_leaves_sip_where_it_was() {
         if host.family != Family::Kamailio || !has_modules_of(host, &lines) {
             return;
         }
-        // Not in front of the routes alone: it is the whole of what listens.
+        // Not only in front of the routes: it is the complete list of listeners.
         let text = with_lines(host.family, &lines);
         let plan = Plan::new(host).whole(&text);
         let proxy = plan.start();
@@ -755,7 +757,7 @@ fn rooms_invite_users_of_a_proxy_that_wants_passwords() {
             return;
         }
         let lines = block("docs/invitations.md", words).replace("conf.example.com", "127.0.0.1");
-        // Whoever is not let through by these lines is asked for a password.
+        // Requests that these lines do not let through are challenged.
         let asked = format!(
             "if (is_method(\"INVITE|REFER\") && !has_totag() && $rd != \"127.0.0.1\") {{ {answer} exit; }}"
         );
@@ -801,7 +803,7 @@ fn rooms_invite_users_of_a_proxy_that_wants_passwords() {
     });
 }
 
-/// The drop-ins, as systemd reads them.
+/// systemd reads the drop-ins.
 #[test]
 fn units_are_understood_with_their_drop_ins() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -851,8 +853,8 @@ fn units_are_understood_with_their_drop_ins() {
     assert!(complaints.is_empty(), "{told}");
 }
 
-/// The image's files, where nobody builds it: what they copy is there, ports and account are the
-/// example's.
+/// Checks the image's files without building it: the files they copy exist, and ports and account
+/// are the example's.
 #[test]
 fn the_container_is_consistent() {
     let folder = root().join("packaging/container");
@@ -882,7 +884,7 @@ fn the_container_is_consistent() {
         let line = lines.iter().find(|line| line.starts_with(word));
         *line.unwrap_or_else(|| panic!("no {word}"))
     };
-    // Root's rights end before anything runs, and what is run in the foreground takes signals.
+    // Root's privileges end before anything runs, and the foreground process gets the signals.
     let place = |word: &str| {
         lines
             .iter()
@@ -920,10 +922,10 @@ fn the_container_is_consistent() {
     assert!(compose.contains(&format!("state:{volume}")), "{volume}");
 }
 
-/// What `tests/walk.sh` says when the system does not let it.
+/// Exit code of `tests/walk.sh` when the system does not let it run.
 const NOT_ALLOWED: i32 = 77;
 
-/// Writes a walk's steps. Of lines for both proxies those of the other are left out.
+/// Writes a walk's steps. Of lines for both proxies, those of the other one are left out.
 fn write_walk(folder: &Path, family: Family, steps: &[Step], documents: &Path) {
     fs::create_dir_all(folder).expect("a folder");
     let other = match family {
@@ -937,7 +939,7 @@ fn write_walk(folder: &Path, family: Family, steps: &[Step], documents: &Path) {
         let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
         fs::write(folder.join(format!("{number:02}-{kind}")), lines).expect("a step");
     };
-    // As the packaged page has it, with the paths that it has there.
+    // The packaged page, with its own paths.
     let pasted = |page: &str, start: &str| {
         let placed = start.replace("cfg-examples/", "/usr/share/doc/msrp-conference/examples/");
         let placed = placed.replace("build/msrp-chat", "msrp-chat");
@@ -953,7 +955,7 @@ fn write_walk(folder: &Path, family: Family, steps: &[Step], documents: &Path) {
             Ends(page, start) => {
                 let mut texts = pasted(page, start);
                 if page == "docs/management.md" {
-                    // Who has ended a room can do no more with it.
+                    // A user who has ended a room can do nothing more with it.
                     texts.sort_by_key(|text| text.contains("conference:end"));
                     texts.retain(|text| start.ends_with(":create") || !text.contains(":create"));
                 }

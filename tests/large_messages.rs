@@ -72,7 +72,7 @@ impl Rig {
     }
 }
 
-/// A participant of whose messages only sums are kept.
+/// A participant that keeps only sums of messages.
 struct Client {
     reader: Reader,
     address: SocketAddr,
@@ -83,7 +83,7 @@ impl Client {
         Self::over(TcpStream::connect(address).expect("a connection"), address)
     }
 
-    /// With a small receive buffer.
+    /// Connects with a small receive buffer.
     fn connect_narrow(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -123,12 +123,12 @@ impl Client {
         self.write(octets.as_bytes());
     }
 
-    /// Sends `octets` in chunks of `chunk`; says what a receiver must find.
+    /// Sends `octets` in chunks of `chunk`; returns the sum that a receiver must find.
     fn say_large(&mut self, name: &str, room: &str, octets: usize, chunk: usize) -> Sum {
         self.say_large_held(name, room, octets, chunk, &|| ())
     }
 
-    /// The same; calls `hold` in front of the last piece.
+    /// The same; calls `hold` before the last piece.
     fn say_large_held(
         &mut self,
         name: &str,
@@ -168,7 +168,7 @@ impl Client {
         sum
     }
 
-    /// Octets of bodies that have come.
+    /// Octets of bodies received.
     fn octets(&self) -> u64 {
         let messages = self.reader.messages.iter();
         messages.map(|message| message.sum.octets).sum()
@@ -181,10 +181,10 @@ fn cpim(name: &str, room: &str) -> String {
     )
 }
 
-/// One test at a time: memory is measured.
+/// Runs one test at a time: memory is measured.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// KiB of memory of this process at its most so far.
+/// Peak memory of this process so far, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -234,18 +234,18 @@ fn c21_small_messages_pass_a_large_one_at_once() {
     let mut alice = rig.join(LOBBY, "alice");
     let mut carol = rig.join(LOBBY, "carol");
     let mut bob = rig.join(LOBBY, "bob");
-    // Whoever does not read is given up, and bob and carol are to lose nothing.
+    // A receiver that does not read is disconnected, and bob and carol must lose nothing.
     let mut stream = carol.reader.stream();
     let drain = thread::spawn(move || {
         let mut octets = vec![0; 1 << 16];
         while matches!(stream.read(&mut octets), Ok(1..)) {}
     });
-    // However slow this machine is, the large one does not end before the small ones are there.
+    // However slow this machine is, the large message must not end before the small ones arrive.
     let (go, held) = unbounded::<()>();
     let hold = move || {
         let _ = held.recv();
     };
-    // Who closes with something unread cuts off what he said last.
+    // Closing with unread data would cut off the last message sent.
     let sender = thread::spawn(move || {
         let sent = alice.say_large_held("alice", LOBBY, OCTETS, OCTETS, &hold);
         (sent, alice)
@@ -271,9 +271,9 @@ fn c21_small_messages_pass_a_large_one_at_once() {
     rig.pool.stop();
 }
 
-/// Octets that may stand between a receiver and what was written to it last: its own receive
-/// buffer, as small as the system lets it be, and what the switch has handed over and is not
-/// sent yet. The send buffer of a connection that waits grows to megabytes.
+/// Octets that may be between a receiver and the last data written to it: its own receive buffer,
+/// as small as the system allows, and data that the switch has handed over but that is not sent
+/// yet. The send buffer of a waiting connection grows to megabytes.
 const IN_FRONT: u64 = 128 * 1024;
 
 #[test]
@@ -291,7 +291,7 @@ fn c21_a_response_overtakes_a_large_message_also_in_the_send_buffer() {
         while bob.octets() <= round * (5 << 20) {
             bob.reader.read();
         }
-        // Everything between the two fills up meanwhile; it may, however long that takes.
+        // Everything between the two fills up meanwhile; the time for that does not matter.
         thread::sleep(Duration::from_millis(200));
         let before = bob.octets();
         let tid = format!("asks{round:04}");

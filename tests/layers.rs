@@ -1,16 +1,16 @@
-//! The folder name is the promise (ARCHITECTURE.md): read from the sources, so that a
-//! forbidden import is a failing test and not a matter of review.
+//! Checks the promise of the folder names (ARCHITECTURE.md) in the sources, so that a forbidden
+//! import fails a test and does not depend on review.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// A source file with its comments and its tests taken out.
+/// A source file without its comments and tests.
 struct Source {
     path: PathBuf,
     /// Code, line by line; paths are absolute.
     lines: Vec<(usize, String)>,
-    /// What its `use` declarations name, one path each.
+    /// Paths that its `use` declarations name, one each.
     imports: Vec<(usize, String)>,
 }
 
@@ -25,7 +25,7 @@ impl Source {
         }
     }
 
-    /// A file that holds a module's tests only.
+    /// Whether the file holds only a module's tests.
     fn is_test(&self) -> bool {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let within = |part: &str| self.path.components().any(|it| it.as_os_str() == part);
@@ -71,10 +71,10 @@ fn module(file: &Path) -> Vec<String> {
     ["crate".to_owned()].into_iter().chain(parts).collect()
 }
 
-/// Code lines with their numbers: no comments, nothing that is compiled for tests only.
+/// Code lines with their numbers, without comments and code compiled only for tests.
 fn code(text: &str, module: &[String]) -> Vec<(usize, String)> {
     let mut kept = Vec::new();
-    // The line that ends the item that is left out.
+    // The line that ends the omitted item.
     let mut until: Option<String> = None;
     let mut attribute = false;
     for (index, line) in text.lines().enumerate() {
@@ -114,7 +114,7 @@ fn absolute(line: &str, module: &[String]) -> String {
     line
 }
 
-/// Each path that the `use` declarations among these lines of a module name.
+/// The paths that the `use` declarations of a module's lines name.
 fn imports(lines: &[(usize, String)], module: &str) -> Vec<(usize, String)> {
     let children = lines.iter().filter_map(|(_, line)| {
         let (_, name) = line.strip_suffix(';')?.split_once("mod ")?;
@@ -216,7 +216,7 @@ fn seen() { // Instant
     assert!(source.naming("hidden").is_none());
 }
 
-/// Whether `word` stands in `line` as a whole word.
+/// Whether `word` occurs in `line` as a whole word.
 fn names(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word)
@@ -259,7 +259,7 @@ fn unsafe_stands_in_the_host_layer_only() {
     assert!(broken.is_empty(), "unsafe in {broken:?}");
 }
 
-/// What takes time and randomness as arguments.
+/// Folders that take time and randomness as arguments.
 const PURE: [&str; 4] = ["wire", "focus", "switch", "management"];
 
 #[test]
@@ -401,10 +401,10 @@ fn the_folders_of_the_switch_know_only_those_before_them() {
             forbid(&[&format!("switch/{name}")], &above);
         }
     }
-    // What every file may change belongs to nobody: these are complete without the switch.
+    // State that every file may change belongs to no folder: these are complete without the switch.
     let whole = ["crate::switch::Switch"];
     forbid(&["switch/message", "switch/room"], &whole);
-    // What outlives no message knows formats, keys and time.
+    // Types that live no longer than a message know formats, keys and time.
     forbid(&["switch/message"], &["crate::control", "crate::entropy"]);
 }
 
@@ -415,7 +415,7 @@ fn the_files_of_the_switch_name_each_other_in_no_circle() {
         .filter(|source| source.path.starts_with("switch") && !source.is_test())
         .collect();
     let modules: Vec<String> = files.iter().map(|it| module(&it.path).join("::")).collect();
-    // The file that holds what a path names: the one with the longest part of it.
+    // The file that defines a path: the one with the longest prefix of it.
     let holder = |path: &str| {
         let holds = |name: &str| path == name || path.starts_with(&format!("{name}::"));
         let found = (0..files.len()).filter(|at| holds(&modules[*at]));
@@ -429,7 +429,7 @@ fn the_files_of_the_switch_name_each_other_in_no_circle() {
             paths.filter(|other| *other != at).collect()
         })
         .collect();
-    // What each reaches, and by which of its own steps.
+    // The files each one reaches, and the steps to them.
     for from in 0..files.len() {
         let mut seen = vec![false; files.len()];
         let mut next: Vec<_> = named[from].iter().map(|at| (*at, vec![*at])).collect();
@@ -477,8 +477,8 @@ fn the_store_knows_records_and_no_more_of_the_focus() {
     );
 }
 
-/// It turns arguments into what the focus does, and what the focus says into answers: the two
-/// hosts, and the way between their processes, stand above it.
+/// Management turns arguments into actions of the focus, and results into answers. The two hosts,
+/// and the channel between their processes, are above it.
 #[test]
 fn management_knows_the_focus_and_no_host() {
     forbid(
@@ -535,7 +535,7 @@ fn the_link_to_the_switch_knows_only_the_switchs_side() {
     );
 }
 
-/// Time, randomness and answers are arguments of everything but the thread that asks.
+/// Time, randomness and answers are arguments, except for the thread that sends the questions.
 #[test]
 fn the_resolver_knows_names_and_nothing_of_what_asks() {
     forbid(

@@ -1,4 +1,4 @@
-//! Every dependency's licence fits into a work under GPL-2.0-or-later.
+//! Checks that every dependency's licence fits a work under GPL-2.0-or-later.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -6,9 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 use spdx::Expression;
 
-/// Licences whose works may be combined into one under GPL-2.0-or-later. Apache-2.0 is not
-/// among them: it fits version 3 of the GPL only, and the module is loaded into hosts whose
-/// own parts are not all "or later".
+/// Licences that may be combined into a work under GPL-2.0-or-later. Apache-2.0 is not among them:
+/// it fits only version 3 of the GPL, and the module is loaded into hosts whose own parts are not
+/// all "or later".
 const FITTING: [&str; 12] = [
     "MIT",
     "MIT-0",
@@ -77,8 +77,8 @@ fn every_dependency_may_be_linked() {
     assert!(unfit.is_empty(), "\n{}", unfit.join("\n"));
 }
 
-/// Names of what is really built: the metadata also list optional crates that stand in the
-/// lock file because of a weak feature and are never compiled.
+/// Names of the crates really built: the metadata also list optional crates that are in the lock
+/// file because of a weak feature but never compiled.
 fn built() -> HashSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -101,7 +101,7 @@ fn built() -> HashSet<String> {
     built
 }
 
-/// What is wrong with a package's licence.
+/// The problem with a package's licence, if any.
 fn unfit(package: &Value) -> Option<String> {
     let name = package["name"].as_str().expect("a name");
     let Some(licence) = package["license"].as_str() else {

@@ -1,5 +1,5 @@
-//! The Debian package, made from what cargo has just built: what is in it, and that the hosts
-//! run the module out of it. What `make deb` makes differs by optimisation alone.
+//! The Debian package, made from cargo's output: its contents, and that the hosts run its module.
+//! `make deb` differs only by optimisation.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -28,7 +28,7 @@ fn run(program: impl AsRef<Path>, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Makes the package and unpacks it below `folder`; the package's file.
+/// Makes the package and unpacks it below `folder`; returns the package's file.
 fn unpacked(folder: &Path) -> (String, PathBuf) {
     package::unpacked(env!("CARGO_BIN_EXE_msrp-chat"), folder)
 }
@@ -46,7 +46,7 @@ fn the_package_runs() {
     ] {
         assert!(fields.contains(field), "{field} is not in {fields}");
     }
-    // Beside an OpenSIPS from source it would pull in a Kamailio, which starts on 5060.
+    // Beside an OpenSIPS from source it would install a Kamailio, which starts on 5060.
     assert!(!fields.contains("Recommends"), "{fields}");
     documents_are_of_their_place(&tree, "/usr/share/doc/msrp-conference");
     for file in [
@@ -92,7 +92,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// The documents in `place` of this tree: no link is dead, and no path is that of the source.
+/// Checks the documents in `place` of this tree: no link is dead, and no path is the source's.
 fn documents_are_of_their_place(tree: &Path, place: &str) {
     let folder = tree.join(place.trim_start_matches('/'));
     let pages = files(&folder)
@@ -119,7 +119,7 @@ fn documents_are_of_their_place(tree: &Path, place: &str) {
     }
 }
 
-/// What `make install` puts somewhere is whole, is where it should be, and goes again.
+/// `make install` puts complete files in the right places, and `make uninstall` removes them.
 #[test]
 fn make_installs_everything_and_takes_it_away() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -203,7 +203,7 @@ fn make_installs_everything_and_takes_it_away() {
         let program = format!("ExecStart={prefix}/sbin/msrp-switchd ");
         assert!(unit.contains(&program), "{unit}");
         documents_are_of_their_place(&stage, &format!("{prefix}/share/doc/msrp-conference"));
-        // What somebody has changed stays.
+        // A file that somebody has changed stays.
         let options = stage.join("etc/default/msrp-switchd");
         let changed = prefix == "/usr";
         if changed {
@@ -219,7 +219,7 @@ fn make_installs_everything_and_takes_it_away() {
     }
 }
 
-/// Written into, the file would change under a proxy that runs it, and crash it.
+/// Overwriting the file in place would change it under a running proxy, and crash it.
 #[test]
 fn make_leaves_what_a_running_proxy_has_mapped_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -248,7 +248,7 @@ fn make_leaves_what_a_running_proxy_has_mapped_as_it_was() {
     ] {
         std::os::unix::fs::symlink(root().join(name), at(name)).expect("a link");
     }
-    // Programs, since their manual pages are asked for.
+    // Programs, since the test prints their manual pages.
     let program = |text: &str| format!("#!/bin/true {text}\n");
     let make = |text: &str| {
         for name in ["libmsrp_conference.so", "msrp-switchd", "msrp-chat"] {
@@ -279,7 +279,7 @@ fn make_leaves_what_a_running_proxy_has_mapped_as_it_was() {
     }
 }
 
-/// What `tests/install.sh` says when the system does not let it.
+/// Exit code of `tests/install.sh` when the system does not let it run.
 const NOT_ALLOWED: i32 = 77;
 
 #[test]
@@ -294,7 +294,7 @@ fn it_installs_runs_and_goes() {
         .split_once("in eleven lines")
         .expect("the eleven lines");
     let lines = rest.split("```").nth(1).expect("a block");
-    // With the database where it is by default, whose folder the package makes.
+    // With the database in its default place, in a folder that the package makes.
     let in_memory = "modparam(\"msrp_conference\", \"db_path\", \"\")\n";
     assert!(lines.contains(in_memory), "{lines}");
     let lines = lines.replace(in_memory, "");

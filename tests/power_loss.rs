@@ -1,8 +1,8 @@
-//! Loss of power (`db_sync`): SQLite writes through files that remember what has reached the
-//! disk. A loss keeps that, and of what was only written any part, torn anywhere.
+//! Loss of power (`db_sync`): SQLite writes through files that record what has reached the disk. A
+//! simulated loss keeps that, and any part of later writes, torn anywhere.
 //!
 //! The files are SQLite's own; only their functions for writing, truncating and syncing are
-//! exchanged for ones that also take note.
+//! replaced by ones that also record the change.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
@@ -18,17 +18,17 @@ use msrp_conference::focus::record::{Change, ParticipantRecord, Record};
 use msrp_conference::store::{self, Config, Durability, OnError};
 use rusqlite::ffi;
 
-/// What is not torn: the disk's own unit.
+/// The disk's unit of atomic writes, in octets.
 const SECTOR: usize = 512;
 
-/// What happened to a file since its last sync.
+/// A change to a file since its last sync.
 #[derive(Clone)]
 enum Deed {
     Write(usize, Vec<u8>),
     Truncate(usize),
 }
 
-/// A file as the disk has it, and what it may have besides.
+/// A file as it is on the disk, and the changes that may have reached it.
 #[derive(Clone, Default)]
 struct Disk {
     safe: Vec<u8>,
@@ -57,7 +57,7 @@ impl Disk {
     }
 }
 
-/// Does a deed, or each of its sectors with this chance.
+/// Applies a change, or each of its sectors with this chance.
 fn apply(octets: &mut Vec<u8>, deed: &Deed, chance: f64, random: &mut u64) {
     match deed {
         Deed::Truncate(length) if chance > 0.0 => octets.resize(*length, 0),
@@ -99,7 +99,7 @@ fn world() -> MutexGuard<'static, Option<World>> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Takes note of a deed; gives the functions the file came with.
+/// Records a change; returns the file's original functions.
 fn note(
     file: *mut ffi::sqlite3_file,
     deed: impl FnOnce(&mut Disk),
@@ -142,7 +142,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, length: ffi::sqlite3
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    // Safe from the moment on at which SQLite is told so.
+    // Safe from the moment on when SQLite learns of it.
     let methods = note(file, |_| {});
     // SAFETY: as above.
     let done = unsafe { methods.xSync.expect("it syncs")(file, flags) };
@@ -219,7 +219,7 @@ fn config(folder: &Path, durability: Durability) -> Config {
     }
 }
 
-/// Batch `number`: so many records that belong together.
+/// Records in a batch, which belong together.
 const TOGETHER: usize = 8;
 
 fn batch(number: usize) -> Vec<Change> {
@@ -236,7 +236,7 @@ fn batch(number: usize) -> Vec<Change> {
     (0..TOGETHER).map(record).collect()
 }
 
-/// What is in the file: how many records of each batch.
+/// The number of records of each batch in the file.
 fn found(folder: &Path) -> HashMap<String, usize> {
     let (log, _lines) = unbounded();
     let opened = store::open(config(folder, Durability::Normal), log, Arc::new(|| {}))
@@ -251,7 +251,7 @@ fn found(folder: &Path) -> HashMap<String, usize> {
     batches
 }
 
-/// Loses power after every few commits; gives how many promised batches were missing at most.
+/// Loses power after every few commits; returns the largest number of promised batches missing.
 fn lose_power(durability: Durability) -> usize {
     take_note_of_everything();
     let folder = tempfile::tempdir().expect("a folder");
@@ -265,7 +265,7 @@ fn lose_power(durability: Durability) -> usize {
     let (mut random, mut worst) = (7, 0);
     for number in 0..400 {
         let ticket = opened.store.write(batch(number));
-        // Every third one is lost in the middle of the next commit.
+        // Every third loss is in the middle of the next commit.
         let promised = match number % 3 {
             0 => number,
             _ => {
@@ -293,7 +293,7 @@ fn lose_power(durability: Durability) -> usize {
     worst
 }
 
-/// Database and log as a loss of power leaves them.
+/// Database and log after a loss of power.
 fn image(folder: &Path, random: &mut u64) -> Vec<(String, Vec<u8>)> {
     let mut world = world();
     let world = world.get_or_insert_default();
@@ -323,8 +323,8 @@ fn db_sync_full_keeps_every_promise_when_power_is_lost() {
     assert_eq!(lose_power(Durability::Full), 0);
 }
 
-/// `normal` may forget the last commits, and only whole ones. That it does forget some shows
-/// that this test would see it.
+/// `normal` may lose the last commits, but only whole ones. That it does lose some shows that this
+/// test would notice.
 #[test]
 fn db_sync_normal_may_lose_the_last_commits_and_never_the_file() {
     assert!(lose_power(Durability::Normal) > 0);

@@ -1,5 +1,5 @@
-//! Browsers in a room: SIP and MSRP over WebSocket, Kamailio's `msrp` module as the relay
-//! between them and the room's TCP listener (RFC 4976, RFC 7977). What runs is
+//! Browsers in a room: SIP and MSRP over WebSocket, with Kamailio's `msrp` module as the relay
+//! between them and the room's TCP listener (RFC 4976, RFC 7977). The test runs
 //! `cfg-examples/kamailio/relay.cfg`.
 
 #[path = "harness/mod.rs"]
@@ -18,7 +18,7 @@ use harness::plan::Plan;
 
 const ROOM: &str = "sip:lobby@127.0.0.1";
 
-/// A WebSocket (RFC 6455), text frames alone.
+/// A WebSocket (RFC 6455) with text frames only.
 struct WebSocket {
     stream: TcpStream,
     held: Vec<u8>,
@@ -86,7 +86,7 @@ impl WebSocket {
         String::from_utf8(frame[head..].to_vec()).expect("UTF-8")
     }
 
-    /// The next text that `wanted` knows; others are passed over.
+    /// The next text that satisfies `wanted`; skips others.
     fn hear_one(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let text = self.hear();
@@ -104,12 +104,12 @@ fn header<'a>(text: &'a str, name: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
-/// Somebody with a page open.
+/// A user with the page open.
 struct Browser {
     user: &'static str,
     sip: WebSocket,
     msrp: WebSocket,
-    /// Its MSRP URI, and the one the relay gave it.
+    /// Its own MSRP URI, and the relay's URI for it.
     own: String,
     relay: String,
     /// The room's MSRP URI.
@@ -132,7 +132,7 @@ impl Browser {
             to: format!("<{ROOM}>"),
         };
         browser.register_at_the_relay(password);
-        // Who does not know rooms is greeted, which tells that the way is open.
+        // A client without support for rooms gets a greeting, which shows that the path works.
         let path = format!("{} {}", browser.relay, browser.own);
         let sdp = offer_with(&path, "message/cpim", "a=setup:active\r\n");
         browser.request("INVITE", 1, "Content-Type: application/sdp\r\n", &sdp);
@@ -192,7 +192,7 @@ impl Browser {
         ));
     }
 
-    /// An MSRP request to the room, one chunk a frame; its transaction.
+    /// Sends an MSRP request to the room, one chunk per frame; returns its transaction.
     fn send(&mut self, method: &str, headers: &str, body: &str) -> String {
         let (transaction, length) = (unique(), body.len());
         let body = match body {
@@ -214,7 +214,7 @@ impl Browser {
         self.send("SEND", "", &body);
     }
 
-    /// Waits for what somebody said, and acknowledges it.
+    /// Waits for a message, and acknowledges it.
     fn hears(&mut self, text: &str) {
         let message = self
             .msrp
@@ -262,7 +262,7 @@ fn browsers_talk_through_the_hosts_relay() {
         alice.hears("from a telephone");
         bob.hears("from a telephone");
 
-        // What is answered end to end comes back the whole way.
+        // An end-to-end answer comes back the whole way.
         let transaction = bob.send("NICKNAME", "Use-Nickname: \"Bobby\"\r\n", "");
         let answered = format!("MSRP {transaction} 200");
         bob.msrp.hear_one(|frame| frame.starts_with(&answered));

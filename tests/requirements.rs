@@ -1,5 +1,5 @@
-//! `docs/requirements.md` is the key to the codes of tests and comments: every code that is
-//! named has a row, and every MUST a test.
+//! `docs/requirements.md` explains the codes in tests and comments: every code has a row, and every
+//! MUST a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ const PAGE: &str = "docs/requirements.md";
 /// The groups of the page, by the first letter of a code.
 const GROUPS: &str = "CEFGLPRTUW";
 
-/// Where codes are named.
+/// The places where codes may occur.
 const PLACES: [&str; 9] = [
     "src",
     "tests",
@@ -62,8 +62,8 @@ fn collect(folder: &Path, flat: bool, texts: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The codes in `text`: a letter of a group and two digits as a word, and those a test's name
-/// begins with.
+/// The codes in `text`: a letter of a group and two digits as a word, and those at the start of a
+/// test's name.
 fn codes(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for word in text.split(|letter: char| !letter.is_alphanumeric() && letter != '_') {
@@ -83,8 +83,8 @@ fn is_code(word: &str) -> bool {
     digits.is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|it| it.is_ascii_digit()))
 }
 
-/// The part of a source that is test: all of it in `tests` and in files of tests, what follows
-/// `#[cfg(test)]` elsewhere.
+/// The test part of a source: all of it in `tests` and in files of tests, otherwise the part behind
+/// `#[cfg(test)]`.
 fn tests_of<'a>(path: &str, text: &'a str) -> &'a str {
     let file = path.rsplit('/').next().unwrap_or_default();
     if path.starts_with("tests/") || path.contains("/tests/") || file.ends_with("tests.rs") {
@@ -104,7 +104,7 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
     rows.filter(|cells| is_code(cells[0])).collect()
 }
 
-/// The page's requirements and, behind them, the MUSTs without a test.
+/// The page's requirements, and the MUSTs without a test.
 fn page() -> (Vec<Vec<String>>, BTreeSet<String>) {
     let text = read(&root().join(PAGE));
     let (key, without) = text.split_once("## Without a test").expect("both parts");
@@ -159,7 +159,7 @@ fn every_must_has_a_test_or_a_reason() {
     );
 }
 
-/// Or a page without rows, or names that are read wrongly, would pass.
+/// Otherwise a page without rows, or misread names, would pass.
 #[test]
 fn codes_are_found_where_they_stand() {
     let text = "// Row C21 (E07, G26–G28).\nfn c64_r06_shared() {}\nfn utf8_x() { let B64 = 0; }";

@@ -1,4 +1,4 @@
-//! Location of SIP servers by name servers of the test's own, on loopback.
+//! Location of SIP servers through the test's own name servers, on loopback.
 
 #[path = "harness/dns.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -46,7 +46,7 @@ impl Rig {
         self.look_up(uri).0
     }
 
-    /// Where it leads, how long that is good, and how long it took.
+    /// The result, its validity, and the duration of the look-up.
     fn look_up(&self, uri: &str) -> (Result<String, Failure>, Duration, Duration) {
         let target = Target::of_uri(uri).expect("a target");
         let started = Instant::now();

@@ -64,7 +64,7 @@ impl Rig {
         assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
     }
 
-    /// Admits somebody to whom the switch connects.
+    /// Admits a participant to whom the switch connects.
     fn dial(&self, name: &str, address: SocketAddr) {
         let mut facts = admission(format!("msrp://{}/{name};tcp", self.address), LOBBY, name);
         facts.setup = Setup::Active;
@@ -80,7 +80,7 @@ impl Rig {
         assert!(matches!(notice, Notice::Admitted { .. }), "{notice:?}");
     }
 
-    /// The next notice that is not about how much was said: those come when they come.
+    /// The next notice, except for message counts, which may come at any time.
     fn notice(&self) -> Notice {
         loop {
             let notice = self.notices.recv_timeout(PATIENCE).expect("a notice");
@@ -108,7 +108,7 @@ fn loopback() -> Listen {
     }
 }
 
-/// A copy as a client sees it.
+/// A received copy of a message.
 #[derive(Debug, Default)]
 struct Copy {
     to: String,
@@ -127,7 +127,7 @@ impl Copy {
     }
 }
 
-/// One connection of a client that answers what wants to be answered.
+/// One connection of a client that answers requests that need an answer.
 struct Client {
     stream: TcpStream,
     address: SocketAddr,
@@ -135,10 +135,10 @@ struct Client {
     decoder: Decoder,
     codes: Vec<u16>,
     copies: std::collections::VecDeque<Copy>,
-    /// Copies of which the end has not come, by Message-ID.
+    /// Incomplete copies, by Message-ID.
     begun: HashMap<String, Copy>,
     current: String,
-    /// Who writes on the connection, where more is written than its peer may read at once.
+    /// Writes on the connection where more is written than the peer may read at once.
     writer: Option<Sender<Vec<u8>>>,
 }
 
@@ -166,7 +166,7 @@ impl Client {
         }
     }
 
-    /// Reads while what it writes is written by a thread of its own.
+    /// Reads while a thread writes its output.
     fn writing<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
         let (sender, octets) = unbounded::<Vec<u8>>();
         let mut stream = self.stream.try_clone().expect("clone");
@@ -328,7 +328,7 @@ fn a_room_of_100_loses_nothing_and_doubles_nothing() {
     rig.pool.stop();
 }
 
-/// Says `each` messages of 200 octets, hears `expected` copies: numbers by sender.
+/// Sends `each` messages of 200 octets, receives `expected` copies: numbers by sender.
 fn talk(
     mut client: Client,
     name: &str,
@@ -378,7 +378,7 @@ fn c64_one_connection_carries_sessions_of_rooms_on_several_threads() {
         let copy = shared.copy();
         assert_eq!(copy.text(), text);
         assert_eq!(copy.to, peer_uri(&format!("shared{number}")));
-        // Less than half an outbox: nobody reads it before it is answered.
+        // Less than half an outbox: nobody reads it before the answer.
         let text = format!("to single {number} {}", "y".repeat(500_000));
         shared.say(&format!("shared{number}"), &room(number), "tid12346", &text);
         assert_eq!(shared.code(), 200);
@@ -446,7 +446,7 @@ fn one_stalled_receiver_leaves_the_others_alone() {
     let mut alice = rig.join(LOBBY, "alice");
     let mut bob = rig.join(LOBBY, "bob");
     let mut stalled = rig.join(LOBBY, "stalled");
-    // More than the outbox and the socket buffers of the stalled one hold.
+    // More than the outbox and the socket buffers of the stalled receiver hold.
     const ROUNDS: usize = 2_000;
     let text = "w".repeat(20_000);
     for round in 0..ROUNDS {
@@ -455,7 +455,7 @@ fn one_stalled_receiver_leaves_the_others_alone() {
         assert_eq!(bob.copy().text(), text);
     }
     assert!(rig.pool.totals().drops_slow_reader > 0);
-    // What it then reads is whole messages.
+    // The data it then reads consists of whole messages.
     let mut read = 0;
     alice.say("alice", LOBBY, "tidlast1", "last");
     while stalled.copy().text() != "last" {
@@ -581,7 +581,7 @@ fn strangers_keep_nobody_out_and_the_oldest_goes() {
     let rig = Rig::start(2);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = limit.current.unwrap_or(u64::MAX);
-    // Of one address, half of a quarter of the descriptors; both ends are ours here.
+    // Per address, half of a quarter of the descriptors; both ends are ours here.
     let most = (limit / 4).min(4096) / 2;
     let mut first = TcpStream::connect(rig.address).unwrap();
     let line = "MSRP aaaaaaa1 SEND\r\nTo-Path: msrp://x:1/zz;tcp\r\n";
@@ -603,7 +603,7 @@ fn strangers_keep_nobody_out_and_the_oldest_goes() {
     last.set_nonblocking(true).unwrap();
     let error = (&*last).read(&mut [0; 1]).expect_err("nothing was sent");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "it may stay");
-    // A member is none of them, however many come.
+    // A member does not count among them, however many come.
     let more: Vec<_> = (0..most + 100)
         .map(|_| TcpStream::connect(rig.address))
         .collect();
@@ -640,7 +640,7 @@ fn who_reads_no_answers_is_not_read_for_ever() {
     alice.stream.set_nonblocking(true).unwrap();
     let mut written = 0;
     let mut idle = 0;
-    // Until it takes nothing more for a while: the sockets' buffers, and little besides.
+    // Until it accepts nothing more for a while: the sockets' buffers, and little besides.
     while idle < 50 {
         match alice.stream.write(requests.as_bytes()) {
             Ok(count) => (written, idle) = (written + count, 0),
@@ -654,7 +654,7 @@ fn who_reads_no_answers_is_not_read_for_ever() {
     assert!(rig.pool.totals().bytes_in < 16 << 20);
 }
 
-/// A room that this thread of so many orders.
+/// A room that this thread, of `threads`, owns.
 fn room_on(thread: u64, threads: u64) -> String {
     let rooms = (0..).map(|number| format!("sip:room{number}@example.com"));
     let owner = |room: &String| {
@@ -668,8 +668,8 @@ fn room_on(thread: u64, threads: u64) -> String {
         .expect("one of them")
 }
 
-/// Relays, each with a session in a room of its own beside the one in a room of all: so many
-/// threads, and on which of them those rooms are.
+/// Relays, each with a session in a room of its own beside the one in a common room: the number of
+/// threads, and the threads of those rooms.
 struct Relays {
     threads: usize,
     room: String,
@@ -679,11 +679,11 @@ struct Relays {
 impl Relays {
     const SENDERS: usize = 16;
     const BURSTS: usize = 2;
-    /// Of each, in a burst.
+    /// Messages of each sender in a burst.
     const MESSAGES: usize = 280;
     const BURST_OCTETS: usize = 2_800_000;
 
-    /// Every message reaches everybody once and in one order, though all say more at a time than
+    /// Every message reaches everybody once and in one order, though all send more at a time than
     /// any buffer holds.
     fn lose_nothing(&self) {
         let rig = Rig::start(self.threads);
@@ -725,7 +725,7 @@ impl Relays {
         client
     }
 
-    /// Says everything at once, and hears what the others say.
+    /// Sends everything at once, and receives the messages of the others.
     fn burst(client: &mut Client, room: &str, number: usize, burst: usize) -> Vec<String> {
         let (name, text) = (format!("user{number}"), "x".repeat(400));
         let said = |turn| {
@@ -762,8 +762,8 @@ fn c64_bursts_over_connections_that_live_on_one_thread_reach_a_room_on_another()
     relays.lose_nothing();
 }
 
-/// A gateway that reads nothing for a while, with a session in a room on each thread: what it
-/// does not get, it is told of.
+/// A gateway that reads nothing for a while, with a session in a room on each thread: it gets a
+/// report of every message it does not receive.
 #[test]
 fn g52_a_shared_connection_loses_nothing_without_a_word() {
     const THREADS: u64 = 8;
@@ -817,8 +817,8 @@ fn g52_a_shared_connection_loses_nothing_without_a_word() {
     assert!(heard > 0);
 }
 
-/// The switch reads no more of an upload while a receiver takes nothing. If the session ends
-/// then, its connection, which lives on another thread, is there for the others on it.
+/// The switch stops reading an upload while a receiver accepts nothing. If the session ends then,
+/// its connection, which lives on another thread, remains available to the others on it.
 #[test]
 fn c64_a_session_that_ends_while_its_upload_waits_leaves_the_connection_to_the_others() {
     const OCTETS: usize = 9 << 20;

@@ -1,5 +1,5 @@
-//! `msrp-chat check` and `msrp-chat load` as an operator uses them, against real proxies: what
-//! is in order is said to be, and what is broken is found at its step, with what mends it.
+//! `msrp-chat check` and `msrp-chat load` as an operator uses them, against real proxies: a check
+//! reports working steps as fine, and a fault at its step, with a remedy.
 
 #[path = "tls/certificates.rs"]
 mod certificates;
@@ -87,7 +87,7 @@ fn a_good_server_is_checked_green() {
     });
 }
 
-/// What a step saw.
+/// The observation of a step.
 fn seen<'a>(steps: &'a [Value], name: &str) -> &'a str {
     let step = steps.iter().find(|step| step["step"] == name);
     step.and_then(|step| step["seen"].as_str())
@@ -120,7 +120,7 @@ fn accounts_are_asked_for() {
             &room,
         ];
         fails_at("second", "second --account", &stranger);
-        // One account is enough, and two are as good.
+        // One account is enough, and two work as well.
         let one = ["--account", "alice:wonderland"];
         for accounts in [&one[..], &[one[0], one[1], one[0], "bob:builder"]] {
             let (status, steps, output) =
@@ -152,7 +152,7 @@ fn accounts_are_asked_for() {
             seen(&steps, "join").contains("with an account"),
             "{output:?}"
         );
-        // Whatever From says, the account is who she is.
+        // Whatever the From header claims, the account is her identity.
         let mallory = ["--from", "sip:mallory@127.0.0.1"];
         let (status, steps, output) =
             msrp_chat(&[&["check", "--json"], &mallory[..], &accounts].concat());
@@ -208,7 +208,7 @@ fn the_certificate_is_looked_at() {
     });
 }
 
-/// The way browsers come, tried without one.
+/// Tries the connections of browsers, without a browser.
 #[test]
 fn websockets_are_tried() {
     on_every_host(|host| {
@@ -278,7 +278,7 @@ fn monitoring_plugins_get_their_line_and_status() {
             "{line}"
         );
         assert_eq!(line.lines().count(), 1, "{line}");
-        // NOTIFYs that are held back longer than the check waits.
+        // NOTIFYs are delayed longer than the check waits.
         let slow = Plan::new(host)
             .parameter("notify_interval_ms", 60_000)
             .start();
@@ -296,7 +296,7 @@ fn monitoring_plugins_get_their_line_and_status() {
     assert!(line.starts_with("CHAT UNKNOWN - "), "{line}");
 }
 
-/// A check once a minute must not fill what newcomers are given.
+/// A check once a minute must not fill the history that newcomers get.
 #[test]
 fn what_a_check_says_is_in_no_history() {
     on_every_host(|host| {
@@ -326,7 +326,7 @@ fn what_a_check_says_is_in_no_history() {
     });
 }
 
-/// Expects `step` to have failed, with advice that names `remedy`, whatever comes after it.
+/// Expects `step` to fail, with advice that names `remedy`, whatever follows it.
 fn finds(step: &str, remedy: &str, room: &str) {
     let (status, steps, output) = msrp_chat(&["check", "--json", "--patience", "3", room]);
     assert_eq!(status, 1, "{step}: {output:?}");
@@ -382,7 +382,7 @@ fn a_wrong_parameter_is_told_by_name() {
     }
 }
 
-/// The result of a run in which all went well.
+/// The result of a run without failures.
 fn load(options: &str, room: &str) -> Value {
     let line: Vec<&str> = ["load", "--json"]
         .into_iter()

@@ -1,5 +1,5 @@
-//! MSRP over WebSocket through the switch pool, over loopback: every transport in one room,
-//! and what is refused.
+//! MSRP over WebSocket through the switch pool, over loopback: every transport in one room, and the
+//! refusals.
 
 #[path = "harness/admission.rs"]
 #[allow(unreachable_pub)]
@@ -33,7 +33,7 @@ const ALL: [Transport; 4] = [
     Transport::Wss,
 ];
 
-/// A switch that listens in every way.
+/// A switch with a listener for every transport.
 struct Rig {
     pool: Pool,
     notices: Receiver<Notice>,
@@ -73,7 +73,7 @@ impl Rig {
         self.pool.addresses()[at]
     }
 
-    /// The URI the focus would give to somebody.
+    /// The URI that the focus would give to a participant.
     fn uri(&self, transport: Transport, name: &str) -> String {
         let scheme = if transport.is_secure() {
             "msrps"
@@ -102,7 +102,7 @@ impl Rig {
         self.await_notice(|notice| matches!(notice, Notice::Admitted { .. }).then_some(()));
     }
 
-    /// Somebody who has joined, over whatever it is.
+    /// A participant who has joined over this transport.
     fn join(&self, transport: Transport, name: &str) -> Member {
         self.admit(transport, name);
         let address = self.address(transport);
@@ -135,7 +135,7 @@ impl Rig {
         })
     }
 
-    /// Waits until so many WebSockets were refused.
+    /// Waits until this many WebSockets were refused.
     fn refused(&self, count: u64) {
         let until = Instant::now() + PATIENCE;
         while self.pool.totals().websockets_refused < count {
@@ -153,10 +153,10 @@ fn peer_uri(transport: Transport, name: &str) -> String {
     }
 }
 
-/// Chunks one way and the other.
+/// Chunks in both directions.
 trait Wire: Send {
     fn write(&mut self, chunk: &str);
-    /// The next chunk with this in it.
+    /// The next chunk that contains this.
     fn read(&mut self, with: &str) -> String;
 }
 
@@ -229,7 +229,7 @@ struct Member {
 }
 
 impl Member {
-    /// Sends a request; its answer.
+    /// Sends a request; returns its answer.
     fn send(&mut self, headers: &str, body: &str) -> String {
         self.said += 1;
         let id = format!("t{:07}", self.said);
@@ -255,7 +255,7 @@ impl Member {
         self.send(&headers, &format!("{body}\r\n"))
     }
 
-    /// The next chunk that says this, which is answered if it must be.
+    /// The next chunk that contains this text; answers it if necessary.
     fn hears(&mut self, text: &str) -> String {
         let chunk = self.wire.read(text);
         self.answer(&chunk);
@@ -272,7 +272,7 @@ impl Member {
         }
     }
 
-    /// Octets of a large message, in as many chunks as it has.
+    /// Receives a large message of this many octets, in any number of chunks.
     fn hears_all(&mut self, octets: usize) {
         let mut heard = 0;
         while heard < octets {
@@ -294,7 +294,7 @@ fn every_transport_talks_to_every_other() {
             hearer.hears(&text);
         }
     }
-    // Five megabytes, from each kind to all.
+    // Five megabytes, from each kind of client to all.
     const LARGE: usize = 5 << 20;
     for speaker in 0..members.len() {
         thread::scope(|scope| {
@@ -331,7 +331,7 @@ fn w02_who_sends_text_gets_text() {
     rig.pool.stop();
 }
 
-/// For clients that want a relay (RFC 4976): the listener is its own.
+/// For clients that need a relay (RFC 4976): the listener is its own relay.
 #[test]
 fn w06_auth_gives_a_path_by_which_the_room_is_reached() {
     let rig = Rig::start();
@@ -348,7 +348,7 @@ fn w06_auth_gives_a_path_by_which_the_room_is_reached() {
     let given = granted.lines().find_map(|it| it.strip_prefix("Use-Path: "));
     let given = given.expect("a path").to_owned();
     assert!(given.starts_with(&format!("msrp://{address}/")), "{given}");
-    // It is the same for as long as the connection lives.
+    // It stays the same as long as the connection lives.
     web.write(&auth("auth1235", &format!("msrp://{address};ws")));
     assert!(web.read("MSRP auth1235 200").contains(&given));
     let mut alice = Member {
@@ -367,7 +367,7 @@ fn w06_auth_gives_a_path_by_which_the_room_is_reached() {
             .hears("and back")
             .contains(&format!("To-Path: {own}\r\n"))
     );
-    // Nobody else's path leads there, and a session is no relay.
+    // Nobody else's path leads there, and a session is not a relay.
     alice.room = format!("msrp://x:1/y;ws {}", rig.uri(Transport::Ws, "alice"));
     assert!(alice.send("Byte-Range: 1-0/0\r\n", "").contains(" 481 "));
     alice
@@ -385,7 +385,7 @@ fn a_closed_page_is_a_lost_connection_at_once() {
         drop(rig.join(transport, "alice"));
         assert_eq!(rig.lost(), LossCause::Disconnected);
     }
-    // With the frame that says so, and the connection left as it is.
+    // With a Close frame, and the TCP connection left open.
     let address = rig.address(Transport::Ws);
     rig.admit(Transport::Ws, "bob");
     let mut web = Web::open(client::plain(address).stream);
@@ -401,11 +401,39 @@ fn a_closed_page_is_a_lost_connection_at_once() {
     web.socket.close(None).expect("it reads");
     assert_eq!(rig.lost(), LossCause::Disconnected);
     assert!(web.socket.read().expect("an answer").is_close());
+    closes_with_its_first_request(&rig);
     assert!(began.elapsed() < Duration::from_secs(20));
     rig.pool.stop();
 }
 
-/// What the server says to a handshake.
+/// The first request and a Close frame in one segment: both get their answer.
+fn closes_with_its_first_request(rig: &Rig) {
+    rig.admit(Transport::Ws, "carol");
+    let (mut stream, _) = knock(rig.address(Transport::Ws), str::to_owned);
+    let (room, own) = (
+        rig.uri(Transport::Ws, "carol"),
+        peer_uri(Transport::Ws, "carol"),
+    );
+    let request = format!(
+        "MSRP bind5678 SEND\r\nTo-Path: {room}\r\nFrom-Path: {own}\r\nMessage-ID: m\r\n\
+         Byte-Range: 1-0/0\r\n-------bind5678$\r\n"
+    );
+    let length = u16::try_from(request.len()).unwrap().to_be_bytes();
+    // Masked with zeros (RFC 6455 §5.3); the second frame is Close.
+    let head = [0x82, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    let close = [0x88, 0x80, 0, 0, 0, 0];
+    let all = [&head, request.as_bytes(), &close].concat();
+    stream.write_all(&all).unwrap();
+    assert_eq!(rig.lost(), LossCause::Disconnected);
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).unwrap();
+    let text = String::from_utf8_lossy(&answers);
+    assert!(text.contains("MSRP bind5678 200"), "{text}");
+    let close = [0x88, 2, 0x03, 0xe8];
+    assert!(answers.ends_with(&close), "no Close: {answers:?}");
+}
+
+/// The server's response to a handshake.
 fn knock(address: SocketAddr, change: impl Fn(&str) -> String) -> (TcpStream, String) {
     let request = change(
         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -448,7 +476,7 @@ fn w08_pages_of_others_and_other_protocols_are_refused() {
     rig.pool.stop();
 }
 
-/// Frames that nobody may send end the WebSocket, before a session and within one.
+/// Frames that a client must not send end the WebSocket, before a session and within one.
 #[test]
 fn what_is_no_frame_of_a_client_ends_the_websocket() {
     let rig = Rig::start();
@@ -521,7 +549,7 @@ fn w07_pings_are_answered_and_a_flood_of_them_hinders_nobody() {
         .set_write_timeout(Some(Duration::from_millis(1)))
         .unwrap();
     for number in 0..200 {
-        // Whoever reads no pong is not read one day: then there is no more room.
+        // The switch stops reading a client that reads no pongs, once there is no more room.
         let _ = stream.write(&flood);
         let text = format!("message {number}.");
         assert!(alice.say(&text).contains(" 200 "));
@@ -549,7 +577,7 @@ fn w07_pings_are_answered_and_a_flood_of_them_hinders_nobody() {
     rig.pool.stop();
 }
 
-/// Sockets that never upgrade, or do and say nothing, are strangers as all others are.
+/// Sockets that never upgrade, or upgrade and send nothing, count as strangers like all others.
 #[test]
 fn sockets_that_never_upgrade_keep_nobody_out() {
     let rig = Rig::start();

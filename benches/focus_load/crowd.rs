@@ -1,5 +1,5 @@
-//! The focus alone, with a crowd that joins and subscribes. The switch says yes to everybody at
-//! once, phones answer 200, and time passes as it is told.
+//! The focus alone, with a crowd that joins and subscribes. The switch admits everybody at once,
+//! phones answer 200, and time is simulated.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use msrp_conference::parameters::Collected;
 use msrp_conference::time::Moment;
 use msrp_conference::wire::sip::Method;
 
-/// A focus, and everybody around it.
+/// A focus, and everything around it.
 pub(crate) struct Crowd {
     focus: Focus,
     now: Moment,
@@ -22,7 +22,7 @@ pub(crate) struct Crowd {
     transactions: u32,
     /// NOTIFYs sent.
     pub(crate) notifies: u64,
-    /// What is kept, where it is.
+    /// The stored records, by key; `None` when nothing is stored.
     kept: Option<BTreeMap<Key, Record>>,
 }
 
@@ -31,7 +31,7 @@ fn room(number: usize) -> String {
 }
 
 impl Crowd {
-    /// So many rooms, and nobody in them.
+    /// This many rooms, all empty.
     pub(crate) fn new(rooms: usize) -> Self {
         let mut crowd = Self::without_switch(rooms);
         crowd.connect();
@@ -67,13 +67,13 @@ impl Crowd {
         }));
     }
 
-    /// Keeps records from now on.
+    /// Stores records from now on.
     #[allow(dead_code, reason = "the test of memory does not")]
     pub(crate) fn keep(&mut self) {
         self.kept = Some(BTreeMap::new());
     }
 
-    /// Another focus takes up what this one has kept.
+    /// Starts another focus from the stored records.
     #[allow(dead_code, reason = "the test of memory does not")]
     pub(crate) fn restore(&mut self) -> Self {
         let records = self.kept.take().unwrap_or_default().into_values().collect();
@@ -84,12 +84,12 @@ impl Crowd {
         next
     }
 
-    /// How many are in.
+    /// Number of participants.
     pub(crate) fn participants(&self) -> usize {
         self.focus.counts().participants
     }
 
-    /// Somebody joins: INVITE until its 200, ACK.
+    /// A participant joins: INVITE, its 200, ACK.
     pub(crate) fn join(&mut self, name: usize) {
         let body = format!(
             "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n\
@@ -101,7 +101,7 @@ impl Crowd {
         self.request(name, "ACK", "", "");
     }
 
-    /// The same one subscribes.
+    /// The same participant subscribes.
     pub(crate) fn subscribe(&mut self, name: usize) {
         self.request(
             name,
@@ -111,7 +111,7 @@ impl Crowd {
         );
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(at) = self.focus.deadline().filter(|at| *at <= end) {

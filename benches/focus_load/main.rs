@@ -1,5 +1,5 @@
-//! What the focus alone costs: joins, a storm of NOTIFYs, a restart. Core time of one thread,
-//! without the proxy, the switch and the database; what the play around it takes is counted.
+//! Cost of the focus alone: joins, a burst of NOTIFYs, a restart. CPU time of one thread, without
+//! the proxy, the switch and the database; the simulated surroundings are included.
 
 mod crowd;
 
@@ -35,7 +35,7 @@ fn joins() {
     print("NOTIFYs sent meanwhile", crowd.notifies as f64);
 }
 
-/// A thousand watch one room, and a thousand more join it, 100 a second.
+/// A thousand subscribers of one room, and a thousand more participants who join it, 100 a second.
 fn storm() {
     let mut crowd = Crowd::new(1);
     for name in 0..1_000 {

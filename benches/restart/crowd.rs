@@ -1,4 +1,5 @@
-//! Many in many rooms, and a restart. Everything but the proxy around it: focus, store, switch.
+//! Many participants in many rooms, and a restart: focus, store and switch, without the proxy
+//! around them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,15 +17,15 @@ use msrp_conference::parameters::Collected;
 use msrp_conference::store::{self, Durability, OnError, Store};
 use msrp_conference::time::Clock;
 
-/// How long things took.
+/// Durations of the two phases.
 pub(crate) struct Times {
-    /// Until the focus knew everybody again.
+    /// Until the focus had restored everybody.
     pub(crate) restored: Duration,
-    /// Until the switch had confirmed everybody, and that was kept.
+    /// Until the switch had confirmed everybody, and the store had that.
     pub(crate) reconciled: Duration,
 }
 
-/// So many in so many rooms.
+/// Numbers of participants and rooms.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) rooms: usize,
@@ -113,7 +114,7 @@ impl Crowd {
         }
     }
 
-    /// Asks the store, and waits.
+    /// Queries the store, and waits.
     fn ask(&mut self, query: Query) {
         self.store.ask(query);
         let found = std::iter::repeat_with(|| self.store.found())
@@ -156,7 +157,7 @@ impl Crowd {
         })));
     }
 
-    /// Takes so many notices of a kind.
+    /// Takes this many notices of a kind.
     fn take(&mut self, count: usize, of: impl Fn(&Notice) -> usize) {
         let mut taken = 0;
         while taken < count {
@@ -170,8 +171,8 @@ impl Crowd {
     }
 }
 
-/// Lets a crowd in, drops the focus, and brings another one up on what it has kept, with the
-/// switch still there.
+/// Lets a crowd join, drops the focus, and starts another one from the stored state, while the
+/// switch stays.
 pub(crate) fn restart(database: &Path, size: Size) -> Times {
     let (notices_in, notices) = unbounded();
     let (lines_in, _lines) = unbounded();

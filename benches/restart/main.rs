@@ -1,5 +1,5 @@
-//! How long a restart takes: a crowd that is restored and reconciled, and idle rooms that must
-//! cost nothing. `make bench`.
+//! Duration of a restart: a crowd that is restored and reconciled, and idle rooms that must cost
+//! nothing. `make bench`.
 
 mod crowd;
 
@@ -20,7 +20,7 @@ const CROWD: crowd::Size = crowd::Size {
 const IDLE_ROOMS: usize = 100_000;
 
 fn main() {
-    // `cargo test --all-targets` comes here without it.
+    // `cargo test --all-targets` runs this without the argument.
     if !std::env::args().any(|argument| argument == "--bench") {
         return println!("run by `cargo bench --bench restart`");
     }

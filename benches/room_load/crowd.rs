@@ -1,5 +1,5 @@
-//! What a room of 20,000 (or as many as descriptors allow) costs the switch threads: a delivery beside one in a room of 1,000,
-//! and one member's join and leave, and the room's end.
+//! Cost to the switch threads of a room of 20,000 members (or as many as descriptors allow): a
+//! delivery beside one in a room of 1,000, one member's join and leave, and the room's end.
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -48,7 +48,7 @@ fn delivery(members: usize, messages: usize, threads: usize) -> f64 {
     (server.cpu() - before) as f64 / 1e3 / (messages * (members - 1)) as f64
 }
 
-/// Join, leave, end of the whole room.
+/// Join, leave, and end of the whole room.
 fn acts(members: usize, threads: usize) {
     let case = case(members, 0);
     let mut server = Server::start_with("switch", &case, threads);

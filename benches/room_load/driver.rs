@@ -15,7 +15,7 @@ pub(crate) struct Driver {
     participants: Vec<Participant>,
     rooms: Vec<Room>,
     buffer: Vec<u8>,
-    /// Everybody comes over WebSocket.
+    /// Everybody connects over WebSocket.
     web: bool,
 }
 
@@ -26,7 +26,7 @@ struct Participant {
     unread: Vec<u8>,
     decoder: Decoder,
     out: Vec<u8>,
-    /// What the copy under way is to be answered with.
+    /// The answer to send once the message under way is complete.
     answer: Option<String>,
     copies: usize,
 }
@@ -38,7 +38,7 @@ struct Room {
     sent: usize,
     done: usize,
     total: usize,
-    /// Copies of message `n` that have come, at `n` modulo the length.
+    /// Received copies of message `n`, at `n` modulo the length.
     counts: Vec<usize>,
 }
 
@@ -111,7 +111,7 @@ impl Driver {
         });
     }
 
-    /// Says `messages` messages in every room and waits until all have everything.
+    /// Sends `messages` messages in every room and waits until everybody has all of them.
     pub(crate) fn run(&mut self, case: &Case, messages: usize) {
         for index in 0..self.rooms.len() {
             self.rooms[index].total += messages;
@@ -146,7 +146,7 @@ impl Driver {
         }
     }
 
-    /// Reads everything one participant has.
+    /// Reads everything available to one participant.
     fn hear(&mut self, index: usize, touched: &mut Vec<usize>) {
         let before = self.participants[index].copies;
         let participant = &mut self.participants[index];
@@ -232,9 +232,9 @@ impl Participant {
 /// The frames that come from the server.
 #[derive(Debug, Default)]
 struct Frames {
-    /// What has come of a header.
+    /// Octets received of an incomplete frame header.
     header: Vec<u8>,
-    /// Octets of the payload that have not come yet.
+    /// Octets of the payload still to come.
     left: usize,
 }
 
@@ -250,7 +250,7 @@ impl Frames {
         Self::default()
     }
 
-    /// Leaves what was in them at the front; how many octets that is.
+    /// Moves their payloads to the front, and returns their length in octets.
     fn take_off(&mut self, octets: &mut [u8]) -> usize {
         let (mut from, mut to) = (0, 0);
         while from < octets.len() {
@@ -277,7 +277,7 @@ impl Frames {
     }
 }
 
-/// A chunk as it goes to the server: in a frame whose mask changes nothing, if `web`.
+/// Appends a chunk for the server, in a frame with a mask of zeros if `web`.
 fn frame(web: bool, chunk: &[u8], out: &mut Vec<u8>) {
     if web {
         out.push(0x82);

@@ -1,6 +1,6 @@
 //! The floor: an epoll loop that copies a SEND to everybody else in the room with a fresh
-//! transaction id and Message-ID, and reads, parses and matches each 200. It checks nothing,
-//! bounds nothing, keeps no time: what it costs nobody can avoid who asks for those replies.
+//! transaction id and Message-ID, and reads, parses and matches each 200. It checks nothing, limits
+//! nothing, keeps no time: no switch that requests those replies can avoid this cost.
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 
@@ -11,14 +11,14 @@ use mio::{Events, Interest, Poll, Token};
 use super::session;
 
 const LISTENER: Token = Token(usize::MAX);
-/// Larger bodies are written beside the head instead of being copied.
+/// Octets from which a body is written beside the head instead of being copied.
 const SHARE_FROM: usize = 4096;
 
 struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
     out: Vec<u8>,
-    /// Its number in its room.
+    /// Its room, and its number in it.
     place: Option<(usize, usize)>,
     sent: u64,
     answered: u64,
@@ -116,7 +116,7 @@ impl Floor {
         self.connections[index].unread = unread;
     }
 
-    /// Handles whole messages; says how much they took.
+    /// Handles whole messages; returns the number of octets consumed.
     fn messages(&mut self, index: usize, input: &[u8]) -> usize {
         let mut used = 0;
         while let Some(length) = self.message(index, &input[used..]) {
@@ -256,7 +256,7 @@ impl Connection {
         }
     }
 
-    /// Writes at once what is large; what does not fit is copied.
+    /// Writes a large body at once; copies the part that does not fit.
     fn large(&mut self, tid: &[u8], body: &[u8]) {
         let head = std::mem::take(&mut self.out);
         self.end(tid);

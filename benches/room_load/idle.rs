@@ -1,5 +1,5 @@
-//! Memory of an idle participant: PSS of a process with the switch alone, and of one with focus
-//! and switch, where everybody has a dialog, an MSRP session and a subscription.
+//! Memory of an idle participant: PSS of a process with the switch alone, and of one with focus and
+//! switch, where every participant has a dialog, an MSRP session and a subscription.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -70,8 +70,8 @@ fn bind(address: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-/// The child says where it listens, then one path a line, and after each line it gets what has
-/// become of it: nothing more is under way.
+/// The child prints its address, then one path per line, and gets the result after each line, so
+/// that nothing else is in progress.
 fn focus() -> u64 {
     let mut process = pinned("0", &["--serve", "focus"])
         .stdin(Stdio::piped())
@@ -222,7 +222,7 @@ impl Both {
         self.settle();
     }
 
-    /// Takes what the switch says; whether it admitted somebody.
+    /// Handles the switch's notices; true when it admitted somebody.
     fn hear(&mut self) -> bool {
         let wait = Duration::from_secs(20);
         let notice = self.notices.recv_timeout(wait).expect("a notice");

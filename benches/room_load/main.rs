@@ -1,8 +1,8 @@
-//! What a delivery costs: the real switch over loopback beside a floor, a minimal epoll
-//! fan-out that does only the unavoidable MSRP work, in the same run. `make bench`.
+//! Cost of a delivery: the real switch over loopback beside a floor, a minimal epoll fan-out that
+//! does only the unavoidable MSRP work, in the same run. `make bench`.
 //!
-//! CPU time of the server process, pinned to one core, the driver on another; absolute
-//! values move with the machine, the ratios count.
+//! CPU time of the server process, pinned to one core, with the driver on another. Absolute values
+//! depend on the machine; the ratios count.
 
 mod crowd;
 mod driver;
@@ -22,7 +22,7 @@ use msrp_conference::control::{
 use msrp_conference::net::{Config, Listen, Pool, Transport};
 use msrp_conference::switch;
 
-/// One regime.
+/// One workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) rooms: usize,
@@ -93,7 +93,7 @@ fn main() {
         ["--quiet"] => quiet::run(),
         ["--idle"] => idle::run(),
         ["--crowd"] => crowd::run(),
-        // `cargo test --all-targets` comes here without it.
+        // `cargo test --all-targets` runs this without the argument.
         _ if words.contains(&"--bench") => {
             let rounds = std::env::var("ROUNDS").unwrap_or_else(|_| "3".into());
             let status = pinned("1", &["--drive", &rounds]).status();
@@ -107,7 +107,7 @@ fn number(text: &str) -> usize {
     text.parse().expect("a number")
 }
 
-/// This program on one core.
+/// This program, pinned to one core.
 fn pinned(core: &str, arguments: &[&str]) -> Command {
     let own = std::env::current_exe().expect("this program");
     let mut command = Command::new("sh");
@@ -149,7 +149,7 @@ fn run(rounds: usize) {
     }
 }
 
-/// What WebSocket adds to a delivery.
+/// Cost that WebSocket adds to a delivery.
 fn web(rounds: usize) {
     println!("\nµs of server CPU a delivery over WebSocket, median of {rounds}; ratio to TCP");
     for case in CASES {
@@ -172,7 +172,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A server process and where it listens.
+/// A server process and its address.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -219,7 +219,7 @@ impl Server {
     }
 }
 
-/// KiB of memory of a process, its share of what others map too.
+/// Memory of a process in KiB, with its share of pages that others map too.
 fn pss(process: u32) -> u64 {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -235,7 +235,7 @@ impl Drop for Server {
     }
 }
 
-/// µs of CPU a delivery, and deliveries a second.
+/// µs of CPU per delivery, and deliveries per second.
 fn measure(kind: &str, case: &Case) -> (f64, f64) {
     let server = Server::start(kind, case);
     let empty = server.pss();
@@ -297,11 +297,11 @@ fn serve_switch(transport: Transport, rooms: usize, members: usize, threads: usi
     std::thread::sleep(Duration::from_secs(3600));
 }
 
-/// What happens to room 0.
+/// Carries out one action on room 0.
 fn act(pool: &Pool, notices: &crossbeam_channel::Receiver<Notice>, what: &str, members: usize) {
     let room = RoomUri::new(room_uri(0));
     let left = match what {
-        // What the members' coming left behind costs no act anything.
+        // Excludes leftovers of the members' joins from the action.
         "settle" => {
             notices.try_iter().for_each(drop);
             return;

@@ -1,5 +1,5 @@
-//! What a quiet room of two feels of others on its thread: the round trip of a message while
-//! somebody floods another room, while a member reads none of its answers, and beside
+//! Effect of other rooms on a quiet room of two on the same thread: the round trip of a message
+//! while somebody floods another room, while a member reads none of its answers, and beside
 //! connections that never bind.
 
 use std::io::{Read, Write};
@@ -100,7 +100,7 @@ fn empty(address: SocketAddr, name: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A message that wants no answer.
+/// A message that requests no answer.
 fn quietly(address: SocketAddr, room: usize) -> Vec<u8> {
     let message = String::from_utf8(driver::message(address, room, 200)).expect("text");
     let quiet = "Failure-Report: no\r\nContent-Type: message/cpim";

@@ -1,10 +1,10 @@
-//! `make demo`: a real proxy with a room in it, and three people who talk there.
+//! `make demo`: a real proxy with a room, and three people who talk in it.
 //!
-//! Starts Kamailio (`HOST=opensips`: OpenSIPS) with its example configuration, lets Alice,
-//! Bob and Carol join, talk and go in different ways, prints what they hear and the roster as
-//! they see it, then stays up for others to join: from a terminal, and with a browser where the
-//! proxy has WebSocket and `web/` has been built. `DEMO_SECONDS=N` ends it N seconds later.
-//! The exit status tells whether everything came out right.
+//! Starts Kamailio (`HOST=opensips`: OpenSIPS) with its example configuration, lets Alice, Bob and
+//! Carol join, talk and leave in different ways, prints the messages and rosters that they receive,
+//! then stays up for others to join: from a terminal, and with a browser where the proxy has
+//! WebSocket and `web/` has been built. `DEMO_SECONDS=N` ends it N seconds later. The exit status
+//! shows whether everything was right.
 
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
@@ -25,7 +25,7 @@ use harness::host::{Family, Host};
 use harness::plan::{Plan, port_is_free, root};
 use harness::proxy::Proxy;
 
-/// The whole play takes a few seconds; a minute says that something hangs.
+/// Longest wait: the whole scene takes a few seconds, so after a minute something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROOM: &str = "lobby";
 
@@ -99,7 +99,7 @@ fn page(host: &Host, plan: &mut Plan) -> Result<Option<u16>, String> {
     Ok(Some(port))
 }
 
-/// What the three do.
+/// The script of the three participants.
 fn scene(stage: &mut Stage<'_>) -> Result<(), String> {
     stage.enter("alice")?;
     stage.roster("alice", &["alice"])?;
@@ -123,7 +123,7 @@ fn scene(stage: &mut Stage<'_>) -> Result<(), String> {
     stage.roster("alice", &["alice"])
 }
 
-/// Waits for `DEMO_SECONDS`, or for ever, and shows what goes on.
+/// Waits for `DEMO_SECONDS`, or for ever, and shows events.
 fn stay(stage: &mut Stage<'_>) -> Result<(), String> {
     let seconds = match env::var("DEMO_SECONDS") {
         Ok(text) => Some(
@@ -144,7 +144,7 @@ fn stay(stage: &mut Stage<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// How long until `end`; a day when there is none.
+/// Time until `end`; a day when there is none.
 fn left(end: Option<Instant>) -> Option<Duration> {
     match end {
         None => Some(Duration::from_secs(86_400)),
@@ -233,7 +233,7 @@ impl<'a> Stage<'a> {
         writeln!(input, "{line}").map_err(|error| format!("{name} is gone: {error}"))
     }
 
-    /// Lets somebody speak and waits until these have heard it.
+    /// Lets a participant speak and waits until these have received it.
     fn speaks(
         &mut self,
         name: &'static str,
@@ -258,7 +258,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Takes reports until the condition holds; it is asked once before the first.
+    /// Takes reports until the condition holds; checks it once before the first.
     fn until(
         &mut self,
         what: &str,
@@ -276,7 +276,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The next report, shown and kept.
+    /// The next report, shown and recorded.
     fn next(&mut self, patience: Duration) -> Result<(&'static str, Event), RecvTimeoutError> {
         let (who, event) = self.reports.recv_timeout(patience)?;
         match &event {
@@ -332,7 +332,7 @@ fn event(line: &str) -> Event {
             let users = value["users"].as_array().into_iter().flatten();
             Event::Roster(
                 users
-                    // Who leaves is shown once more, as disconnected.
+                    // A user who leaves appears once more, as disconnected.
                     .filter(|user| user["status"] != "disconnected")
                     .map(|user| name(user["entity"].as_str().unwrap_or_default()))
                     .collect(),
@@ -385,7 +385,7 @@ fn chat_program() -> PathBuf {
         .unwrap_or_else(|| "msrp-chat".into())
 }
 
-/// A path as one would type it here.
+/// A path in the form one would type here.
 fn shown(path: &std::path::Path) -> String {
     let here = env::current_dir().unwrap_or_default();
     path.strip_prefix(here)

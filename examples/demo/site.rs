@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 5] = [
 /// How long a browser may take for its request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The page, and where it finds its room.
+/// The page, and the addresses of its room.
 pub(crate) struct Site {
     folder: PathBuf,
     config: String,
@@ -41,7 +41,7 @@ impl Site {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A browser that goes away in the middle is no concern of ours.
+                // A browser that disconnects early does not matter.
                 let _ = self.answer(stream);
             }
         });

@@ -9,16 +9,16 @@ use super::frame::{Frame, FrameError, MAX_FRAME};
 use super::query::{Queries, Query, QueryError};
 use crate::management::{Answer, Call};
 
-/// Octets that may wait in one channel; the kernel doubles it and counts its own overhead, which
-/// makes some two thousand requests. Every one of them holds 10 kB of the host's shared
-/// memory meanwhile, and hosts come with 64 MB of that. Without CAP_NET_ADMIN the kernel
-/// grants less (net.core.wmem_max).
+/// Octets that may wait in one channel. The kernel doubles it and counts its own overhead, which
+/// makes some two thousand requests. Each waiting request holds 10 kB of the host's shared memory,
+/// of which hosts have 64 MB by default. Without CAP_NET_ADMIN the kernel grants less
+/// (net.core.wmem_max).
 pub const CHANNEL_OCTETS: usize = 2 * 1024 * 1024;
 
 /// Why a frame was not handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The conference process is behind: answer 503.
+    /// The conference process does not keep up: answer 503.
     #[error("the conference process is busy")]
     Full,
     /// The frame cannot be sent at all.
@@ -29,7 +29,7 @@ pub enum SendError {
     System(io::Error),
 }
 
-/// Largest errand in octets; few systems give an unprivileged process room for one more.
+/// Largest errand in octets; few systems allow an unprivileged process more.
 pub const MAX_ERRAND: usize = 256 * 1024;
 
 /// All channels, both ends: every process inherits all of these sockets.
@@ -60,8 +60,8 @@ impl Bridge {
         })
     }
 
-    /// Hands a frame over; never blocks. Any process. An outcome that is too long is cut
-    /// rather than lost.
+    /// Hands a frame over; never blocks. Any process. An outcome that is too long is shortened, not
+    /// lost.
     pub fn send(&self, frame: &Frame) -> Result<(), SendError> {
         let channel = match frame {
             Frame::Request(_) if frame.transaction().is_some() => &self.requests,
@@ -91,13 +91,13 @@ impl Bridge {
         Some(Frame::decode(buffer.octets.get(..length)?))
     }
 
-    /// The files whose send buffer bounds a channel: the host gives each [`CHANNEL_OCTETS`].
+    /// The files whose send buffer limits a channel: the host gives each [`CHANNEL_OCTETS`].
     pub fn sending(&self) -> [RawFd; 4] {
         [&self.events, &self.acks, &self.requests, &self.errands]
             .map(|channel| channel.near.as_raw_fd())
     }
 
-    /// Leaves something for any worker to do; never blocks. Conference process only.
+    /// Queues an errand for any worker; never blocks. Conference process only.
     pub fn send_errand(&self, octets: &[u8]) -> Result<(), SendError> {
         if octets.len() > MAX_ERRAND {
             return Err(FrameError::TooLong.into());
@@ -123,8 +123,8 @@ impl Bridge {
         ]
     }
 
-    /// Asks the conference process and waits for its answer, so long at most. Any process
-    /// but that one, where it is refused.
+    /// Queries the conference process and waits at most `timeout` for its answer. Any process
+    /// except that one, where it is an error.
     ///
     /// # Errors
     /// There is no answer.
@@ -137,13 +137,13 @@ impl Bridge {
         self.queries.receive()
     }
 
-    /// This is the conference process from now on.
+    /// Marks this process as the conference process from now on.
     pub fn enter(&self) {
         self.queries.enter();
     }
 }
 
-/// Room for one frame, and whose turn it is.
+/// Buffer for one frame, and the channel whose turn it is.
 #[derive(Debug)]
 pub struct Buffer {
     octets: Vec<u8>,
@@ -153,7 +153,7 @@ pub struct Buffer {
 impl Default for Buffer {
     fn default() -> Self {
         Self {
-            // One octet more than allowed, so that a longer datagram is seen as such.
+            // One octet more than allowed, to detect a longer datagram.
             octets: vec![0; MAX_FRAME + 1],
             acks_first: false,
         }
@@ -221,7 +221,7 @@ mod tests {
         assert!(bridge.receive(&mut buffer).is_none());
     }
 
-    /// A request, or without a transaction an ACK.
+    /// A request; without a transaction, an ACK.
     fn request(transaction: Option<TransactionId>) -> Frame {
         Frame::Request(Box::new(Arrival {
             transaction,

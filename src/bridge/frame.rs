@@ -5,64 +5,64 @@ use serde::{Deserialize, Serialize};
 
 use crate::focus::{Arrival, RequestId, TransactionId};
 
-/// Worker and conference process run the same file, so a different version means memory or
-/// a file descriptor went wrong.
+/// Worker and conference process run the same file, so a different version means corrupted memory
+/// or a wrong file descriptor.
 const VERSION: u8 = 1;
 
 /// Largest frame in octets: a SIP message of 64 KiB (OpenSIPS' BUF_SIZE, Kamailio's
-/// tcp_rd_buf_size) with everything that travels beside it.
+/// tcp_rd_buf_size) with all data that accompanies it.
 pub const MAX_FRAME: usize = 96 * 1024;
 
-/// What a worker tells the conference process.
+/// A frame from a worker to the conference process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame {
     /// A request to answer, or an ACK.
     Request(Box<Arrival>),
-    /// The worker answered a CANCEL; this is the transaction it meant.
+    /// The worker answered a CANCEL of this transaction.
     Cancel(TransactionId),
     /// A provisional response to an INVITE of ours.
     Progress {
-        /// Which.
+        /// The request.
         request: RequestId,
         /// Status code.
         code: u16,
-        /// tm's transaction of it, by which it can be cancelled.
+        /// tm's transaction of the request, needed to cancel it.
         transaction: TransactionId,
     },
     /// tm finished a request of ours.
     Outcome {
-        /// Which.
+        /// The request.
         request: RequestId,
         /// The final status code.
         code: u16,
         /// The response as received; empty when tm made the code up.
         response: Bytes,
     },
-    /// A worker was handed a request of ours to send.
+    /// The worker's result for a request of ours that it was to send.
     Sent {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// 0 when it has sent it, else why not: tm's own number.
+        /// 0 when the worker has sent it, else tm's own error number.
         error: i32,
     },
 }
 
-/// Why octets are no frame, or a frame does not become octets.
+/// Why octets are not a frame, or a frame cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Longer than [`MAX_FRAME`].
     #[error("frame above {MAX_FRAME} octets")]
     TooLong,
-    /// Another version, or none.
+    /// Another version, or no octets at all.
     #[error("frame of another version")]
     Version,
-    /// Not what the version promises.
+    /// The content does not match the version.
     #[error("malformed frame")]
     Malformed,
 }
 
 impl Frame {
-    /// The transaction that is to be answered.
+    /// The transaction to answer.
     pub fn transaction(&self) -> Option<TransactionId> {
         match self {
             Frame::Request(arrival) => arrival.transaction,
@@ -70,9 +70,8 @@ impl Frame {
         }
     }
 
-    /// The same outcome in fewer octets, for one that is too long: without the response's body,
-    /// and without headers that neither name a dialog nor say what to do next. `None` for
-    /// other frames.
+    /// A shorter form of an outcome that is too long: without the response's body, and without
+    /// headers that neither identify a dialog nor determine the next step. `None` for other frames.
     pub(super) fn shortened(&self) -> Option<Frame> {
         let Frame::Outcome {
             request,
@@ -115,8 +114,8 @@ impl Frame {
     }
 }
 
-/// What a response is understood by: a 2xx to INVITE makes a dialog that must be ended even if
-/// it says too much, a challenge is answered, a redirection followed.
+/// Headers the focus needs of any response, even one too large for a frame: it must end the dialog
+/// that a 2xx to INVITE makes, answer a challenge, and follow a redirection.
 const ESSENTIAL: [&str; 14] = [
     "from",
     "f",

@@ -1,10 +1,11 @@
-//! Between the host's worker processes and the conference process: AF_UNIX datagrams.
+//! Transport between the host's worker processes and the conference process: AF_UNIX datagrams.
 //!
-//! Channels, each a socket pair made before the fork and inherited by every process: one for
-//! requests, which are refused with 503 when it is full; one for ACKs, which nobody repeats
-//! once tm has seen them, so that requests must not fill it; one for cancels and outcomes,
-//! which no flood of either may starve; and one the other way, for errands that any worker may
-//! run. Neither side ever blocks. Management asks on a fifth, and alone waits for its answer.
+//! Each channel is a socket pair, made before the fork and inherited by every process. There are
+//! five: requests, which get 503 when the channel is full; ACKs, apart from requests because nobody
+//! repeats an ACK once tm has seen it; cancels and outcomes, which no flood of the other two may
+//! delay; errands in the other direction, for any worker to run; and queries of the management
+//! interfaces. Neither side ever blocks, except that a management process waits for the answer to
+//! its query.
 
 mod channel;
 mod frame;

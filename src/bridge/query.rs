@@ -1,9 +1,9 @@
-//! Queries that want an answer: from the process of a management interface to the conference
-//! process and back.
+//! Queries with an answer: from the process of a management interface to the conference process and
+//! back.
 //!
-//! A query travels as a datagram with two files: a piece of memory for the answer, which
-//! may be large, and one end of a socket pair, by which the conference process says that it
-//! is there. So it never waits for the asker, and an asker that has gone is seen.
+//! A query travels as a datagram with two files: a piece of memory for the answer, which may be
+//! large, and one end of a socket pair, over which the conference process announces the answer. The
+//! conference process therefore never waits for the other side, and notices when it has gone.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -24,11 +24,11 @@ use rustix::net::{
 
 use crate::management::{Answer, Call};
 
-/// Largest query in octets: the longest text for `say`, and room to spare.
+/// Largest query in octets: the longest text for `say`, and a margin.
 pub const MAX_QUERY: usize = 16 * 1024;
-/// Largest answer: a thousand users with all their devices are far below.
+/// Largest answer in octets; a thousand users with all their devices are far below.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
-/// The files with a query.
+/// Files that travel with a query.
 const FILES: usize = 2;
 
 /// Why there is no answer.
@@ -37,10 +37,10 @@ pub enum QueryError {
     /// Too many queries wait.
     #[error("the conference process is busy")]
     Busy,
-    /// It does not answer.
+    /// The conference process does not answer.
     #[error("the conference process does not answer")]
     Silent,
-    /// This is the conference process: it cannot wait for itself.
+    /// The caller is the conference process, which cannot wait for itself.
     #[error("not from the conference process itself (a route of an event, a callback)")]
     Inside,
     /// The arguments are too long.
@@ -51,8 +51,8 @@ pub enum QueryError {
     System(#[from] io::Error),
 }
 
-/// Memory that is never executable, so that systems with `vm.memfd_noexec=2` allow it. Kernels
-/// before 6.3 do not know the flag.
+/// Makes memory that is never executable, so that systems with `vm.memfd_noexec=2` allow it.
+/// Kernels before 6.3 do not know the flag.
 fn memory_for_an_answer() -> io::Result<File> {
     let make = |more| memfd_create("msrp_conference", MemfdFlags::CLOEXEC | more);
     let made = match make(MemfdFlags::NOEXEC_SEAL) {
@@ -65,18 +65,18 @@ fn memory_for_an_answer() -> io::Result<File> {
 /// A query, in the conference process.
 #[derive(Debug)]
 pub struct Query {
-    /// What is asked.
+    /// The requested call.
     pub call: Call,
     memory: File,
     asker: UnixStream,
 }
 
-/// The pair under the queries.
+/// The socket pair that queries travel over.
 #[derive(Debug)]
 pub(super) struct Queries {
     pub(super) near: UnixDatagram,
     pub(super) far: UnixDatagram,
-    /// This is the conference process.
+    /// Whether this is the conference process.
     inside: AtomicBool,
 }
 
@@ -96,7 +96,7 @@ impl Queries {
         self.inside.store(true, Ordering::Relaxed);
     }
 
-    /// Asks, and waits for the answer so long at most.
+    /// Sends a query, and waits for the answer until the time is over.
     pub(super) fn send_and_wait(
         &self,
         call: &Call,
@@ -113,10 +113,10 @@ impl Queries {
         let memory = memory_for_an_answer()?;
         let (ours, theirs) = UnixStream::pair()?;
         self.send(&octets, &memory, &theirs)?;
-        // From here on only the conference process holds the other end.
+        // From here on, only the conference process holds the other end.
         drop(theirs);
         if let Err(error) = await_word(&ours, until) {
-            // Seen at the other end even while a child that was forked meanwhile has a copy.
+            // The other end notices this even while a child forked meanwhile has a copy.
             let _ = ours.shutdown(Shutdown::Both);
             return Err(error);
         }
@@ -137,15 +137,15 @@ impl Queries {
             return match sendmsg(&self.near, &[IoSlice::new(octets)], &mut control, flags) {
                 Ok(_) => Ok(()),
                 Err(Errno::INTR) => continue,
-                // The kernel bounds the files under way, too.
+                // The kernel limits the files in flight, too.
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => Err(QueryError::Busy),
                 Err(error) => Err(system(error)),
             };
         }
     }
 
-    /// The next query, `None` when none waits. One that is malformed, or whose asker has
-    /// given up, is dropped, and its files with it.
+    /// The next query, `None` when none waits. Malformed or abandoned queries are dropped together
+    /// with their files.
     pub(super) fn receive(&self) -> Option<Query> {
         let mut buffer = [0u8; MAX_QUERY + 1];
         loop {
@@ -159,19 +159,19 @@ impl Queries {
 }
 
 impl Query {
-    /// Gives the answer; the asker may have gone meanwhile.
+    /// Sends the answer; the other side may have gone meanwhile.
     pub fn answer(mut self, answer: &Answer) {
         let Ok(octets) = postcard::to_allocvec(answer) else {
             return;
         };
-        // Memory: never waits.
+        // Memory: writing never waits.
         if self.memory.write_all(&octets).is_ok() {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             let _ = send(&self.asker, b"!", flags);
         }
     }
 
-    /// Whether the asker still waits.
+    /// Whether the other side still waits.
     fn is_awaited(&self) -> bool {
         let mut octet = [0u8; 1];
         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
@@ -247,8 +247,8 @@ mod tests {
         }
     }
 
-    /// Memories of queries this process has open: other tests open files of other kinds, as
-    /// many as they like.
+    /// The memory files of queries that this process has open; other tests may open files of other
+    /// kinds.
     fn open_memories() -> usize {
         let open = std::fs::read_dir("/proc/self/fd").expect("/proc").flatten();
         open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
@@ -298,7 +298,7 @@ mod tests {
             assert!(matches!(asked, Err(QueryError::Silent)), "{asked:?}");
         }
         assert!(queries.receive().is_none(), "nobody waits any more");
-        // The tests beside this one have one or two at a time.
+        // Tests that run in parallel have one or two open at a time.
         assert!(open_memories() < 40, "files leak");
     }
 
@@ -314,10 +314,10 @@ mod tests {
         ours.set_nonblocking(true).expect("set");
         let waits = ours.read(&mut [0u8; 1]).map_err(|error| error.kind());
         assert_eq!(waits, Err(io::ErrorKind::WouldBlock), "the query has it");
-        // Gives up, but still sees what becomes of the other end.
+        // Gives up, but keeps an end to observe the other one.
         ours.shutdown(Shutdown::Write).expect("shut down");
         assert!(queries.receive().is_none());
-        // Not at once: a child that a test beside this one starts may have a copy until it runs.
+        // Not at once: a child that a parallel test starts may hold a copy until it runs.
         ours.set_nonblocking(false).expect("set");
         let patience = Some(Duration::from_secs(20));
         ours.set_read_timeout(patience).expect("set");

@@ -1,4 +1,4 @@
-//! What the operator decided, already validated (`crate::parameters`).
+//! The operator's configuration, already validated (`crate::parameters`).
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::rules::RoomEntry;
 use crate::control::Listen;
 
-/// What `a=path` names instead of the SIP socket's address.
+/// Address in `a=path` in place of the SIP socket's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertise {
     /// Literal IP (IPv6 in brackets) or host name.
@@ -18,10 +18,10 @@ pub struct Advertise {
 /// The focus' configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// MSRP listeners; of those a peer can come to, the first of a transport is put into SDP.
-    /// None: those that the switch tells of.
+    /// MSRP listeners; SDP names the first one of a transport that the peer can reach. Empty: the
+    /// listeners that the switch reports.
     pub listen: Vec<Listen>,
-    /// Address put into SDP.
+    /// Address for the SDP.
     pub advertise: Option<Advertise>,
     /// Rooms that always exist.
     pub rooms: Vec<RoomEntry>,
@@ -29,23 +29,23 @@ pub struct Config {
     pub factories: Vec<RoomEntry>,
     /// Whether an INVITE may create an unknown room.
     pub adhoc: bool,
-    /// Most conferences at a time; more: 503.
+    /// Most conferences at a time; beyond: 503.
     pub max_conferences: usize,
-    /// Most participants a room; more: 486.
+    /// Most participants per room; beyond: 486.
     pub max_participants: usize,
-    /// Most entries of a list in an INVITE; more: 403.
+    /// Most entries of a list in an INVITE; beyond: 403.
     pub max_list_size: usize,
     /// How the parties on such a list are invited.
     pub invite_mode: InviteMode,
-    /// What we answer digest challenges with.
+    /// Credentials for digest challenges.
     pub credentials: Vec<Credentials>,
     /// Largest message in octets.
     pub max_message_size: u64,
-    /// From the 200 to the MSRP bind.
+    /// Time from the 200 to the MSRP bind.
     pub bind_timeout: Duration,
-    /// From the loss of a connection to the BYE.
+    /// Time from the loss of a connection to the BYE.
     pub rejoin_grace: Duration,
-    /// Session interval we ask for (RFC 4028).
+    /// Session interval we propose (RFC 4028).
     pub session_expires: Duration,
     /// Shortest session interval we accept.
     pub min_se: Duration,
@@ -55,10 +55,10 @@ pub struct Config {
     pub notify_interval: Duration,
     /// Octets of the host's memory that NOTIFYs may take at a time.
     pub notify_memory: usize,
-    /// Rooms with more participants list moderators only.
+    /// Most participants in a full roster; larger rooms list moderators only.
     pub roster_limit: usize,
-    /// Up to so many users in a room, subscribers who have not shown that they merge partial
-    /// documents get full ones.
+    /// Most users of a room in which a subscriber gets full documents until it shows that it merges
+    /// partial ones.
     pub full_notify_limit: usize,
     /// Subscribers whose User-Agent this matches get full documents only.
     pub full_notify_agents: Option<String>,
@@ -77,10 +77,10 @@ pub enum InviteMode {
     DialOut,
 }
 
-/// What the focus answers a challenge with (modparam `credential`).
+/// Credentials for a challenge to the focus (modparam `credential`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Only for this realm; for any when absent.
+    /// The realm they are for; any realm when absent.
     pub realm: Option<String>,
     /// User name.
     pub user: String,

@@ -1,5 +1,5 @@
-//! A map that remembers which of its entries may have changed, so that no change of what must
-//! survive a restart can be forgotten: whoever reaches an entry to change it leaves a mark.
+//! A map that remembers entries that may have changed. Every access to change an entry marks it, so
+//! that no change of stored state can be missed.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
@@ -7,10 +7,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 #[cfg(test)]
 use std::ops::Index;
 
-/// The map. Looking up costs the logarithm of its size, in order of the keys.
+/// The map. A look-up takes logarithmic time; iteration is in the order of the keys.
 #[derive(Debug)]
 pub(super) struct DirtyMap<K, V> {
-    /// In boxes: the nodes of the tree are half empty.
+    /// In boxes, because the nodes of the tree are half empty.
     entries: BTreeMap<K, Box<Entry<V>>>,
     touched: BTreeSet<K>,
     removed: BTreeSet<K>,
@@ -19,16 +19,16 @@ pub(super) struct DirtyMap<K, V> {
 #[derive(Debug)]
 struct Entry<V> {
     value: V,
-    /// A digest of what was last kept of it; 0 where nothing is kept. A chance of 2^-64 to miss a
-    /// change is less than that of a disk to lose it.
+    /// A digest of the entry's last stored form; 0 if it is not stored. The chance of 2^-64 to miss
+    /// a change is smaller than that of a disk to lose it.
     kept: u64,
 }
 
-/// What became of an entry that is kept.
+/// A change of a stored entry.
 pub(super) enum News<K, R> {
-    /// It is this now.
+    /// Its new stored form.
     Put(R),
-    /// It is gone.
+    /// It was removed.
     Gone(K),
 }
 
@@ -50,7 +50,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.entries.get(key).map(|it| &it.value)
     }
 
-    /// The entry, which counts as changed from now on.
+    /// The entry; marks it as changed.
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let found = self.entries.get_mut(key)?;
         if !self.touched.contains(key) {
@@ -72,7 +72,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         }
     }
 
-    /// The entry of this key, made if there is none.
+    /// The entry of this key, created if there is none.
     pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         self.touched.insert(key.clone());
         let entry = self.entries.entry(key.clone());
@@ -103,13 +103,13 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
-    /// The entries, for changes of what is not kept.
+    /// The entries, for changes that are not stored.
     pub(super) fn iter_mut_unmarked(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         let entries = self.entries.iter_mut();
         entries.map(|(key, entry)| (key, &mut entry.value))
     }
 
-    /// The entry, for changes of what is not kept.
+    /// The entry, for changes that are not stored.
     pub(super) fn get_unmarked(&mut self, key: &K) -> Option<&mut V> {
         self.entries.get_mut(key).map(|it| &mut it.value)
     }
@@ -135,7 +135,7 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.entries.is_empty()
     }
 
-    /// Marks everything, as if nothing had been kept yet.
+    /// Marks every entry as not yet stored.
     pub(super) fn forget_kept(&mut self) {
         for entry in self.entries.values_mut() {
             entry.kept = 0;
@@ -144,12 +144,12 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.touched = self.entries.keys().cloned().collect();
     }
 
-    /// Marks everything.
+    /// Marks every entry.
     pub(super) fn touch_all(&mut self) {
         self.touched = self.entries.keys().cloned().collect();
     }
 
-    /// Notes that an entry stands like this where it is kept; one that is not here shall go there.
+    /// Notes the stored form of an entry; one that is missing here will be deleted there.
     pub(super) fn kept_as(&mut self, key: K, record: &impl Hash) {
         match self.entries.get_mut(&key) {
             Some(entry) => entry.kept = digest(record),
@@ -164,8 +164,8 @@ impl<K: Ord + Clone, V> DirtyMap<K, V> {
         self.touched.iter()
     }
 
-    /// What has really changed since the last call, what is gone first. `record` makes the
-    /// kept form of an entry, `None` for one that is not to be kept (yet).
+    /// The actual changes since the last call, removals first. `record` makes the stored form of an
+    /// entry; `None` for one that is not stored (yet).
     pub(super) fn news<R: Hash>(
         &mut self,
         mut record: impl FnMut(&K, &V) -> Option<R>,
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn news(map: &mut DirtyMap<u8, (u8, u8)>) -> String {
-        // Only the first number is kept, and only when it is not zero.
+        // Only the first number is stored, and only when it is not zero.
         let news = map.news(|key, (kept, _)| (*kept != 0).then_some((*key, *kept)));
         let lines = news.iter().map(|one| match one {
             News::Put((key, value)) => format!("{key}={value}"),

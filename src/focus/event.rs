@@ -1,4 +1,4 @@
-//! Events: what has happened in a room, for scripts, modules and the host's event interface.
+//! Events of a room, for scripts, modules and the host's event interface.
 //!
 //! A new kind of event is a row of `events!` and a variant of [`Event`]; the compiler then names
 //! the matches below that lack it. Hosts and documentation follow from the table.
@@ -7,31 +7,31 @@ use crate::control::{RoomUri, Said, UserUri};
 use crate::focus::Role;
 use crate::wire::conference_info::DisconnectionMethod;
 
-/// Something that happened in a room.
+/// An event in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Its conference starts: the first participant is in.
+    /// Its conference starts: the first participant has joined.
     Start(RoomUri),
-    /// Its conference is over: nobody is in any more.
+    /// Its conference is over: the last participant has left.
     End(RoomUri),
-    /// A user is in, with their first device.
+    /// A user has joined, with their first device.
     Join {
         /// The room.
         room: RoomUri,
         /// The user.
         user: UserUri,
-        /// The name to show; may be empty.
+        /// Display name; may be empty.
         display: String,
         /// Their role.
         role: Role,
     },
-    /// A user is out, with their last device.
+    /// A user has left, with their last device.
     Leave {
         /// The room.
         room: RoomUri,
         /// The user.
         user: UserUri,
-        /// How.
+        /// The disconnection method.
         method: DisconnectionMethod,
     },
     /// A participant has sent a message; its text is not part of the event.
@@ -43,9 +43,9 @@ pub enum Event {
 pub struct EventInfo {
     /// The name, in lower case.
     pub name: &'static str,
-    /// When it is raised.
+    /// The occasion on which it is raised.
     pub when: &'static str,
-    /// The names of its details beside `room`.
+    /// The names of its details besides `room`.
     pub details: &'static [&'static str],
 }
 
@@ -73,7 +73,7 @@ events! {
         ["user" "size" "content_type" "private"]
 }
 
-/// What each detail means, in the order of the documentation.
+/// Meaning of each detail, in the order of the documentation.
 pub const DETAILS: &[(&str, &str)] = &[
     ("room", "the room's URI"),
     (
@@ -102,7 +102,7 @@ pub enum Detail<'a> {
 }
 
 impl EventKind {
-    /// What is known of it.
+    /// Its row of the table.
     pub fn info(self) -> &'static EventInfo {
         &EVENTS[self as usize]
     }

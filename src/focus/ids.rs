@@ -1,22 +1,22 @@
-//! What the focus gives names to. All come from one counter: no id is ever used again, for
-//! whatever.
+//! Ids of the focus. All come from one counter: no id is used twice, not even for objects of
+//! different kinds.
 
-/// One device of a participant: one INVITE dialog. Never used again for another.
+/// One endpoint: a device of a participant with its INVITE dialog. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EndpointId(pub(super) u64);
 
-/// One subscription. Never used again for another.
+/// One subscription. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SubscriptionId(pub(super) u64);
 
-/// One publication. Never used again for another.
+/// One publication. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct PublicationId(pub(super) u64);
 
-/// One party being invited. Never used again for another.
+/// One invitation of a party. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct InvitationId(pub(super) u64);
 
-/// One REFER whose progress somebody follows. Never used again for another.
+/// One REFER with a subscriber for its progress. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ReferralId(pub(super) u64);

@@ -1,4 +1,4 @@
-//! What goes into the focus and what comes out of it.
+//! Inputs and outputs of the focus.
 
 use crate::focus::Role;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::control::{Notice, Order};
 use crate::log::Line;
 use crate::wire::sip::{Headers, Method, Response};
 
-/// A server transaction of the host: the pair tm knows it by.
+/// A server transaction of the host: its key in tm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TransactionId {
     /// tm's hash index.
@@ -21,10 +21,10 @@ pub struct TransactionId {
     pub label: u32,
 }
 
-/// One of the host's SIP sockets: where a request came in, and where to send from.
+/// One of the host's SIP sockets, on which a request came in or is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Socket {
-    /// The host's own name of it, opaque to the focus.
+    /// The host's own handle for it, opaque to the focus.
     pub handle: u64,
     /// `udp`, `tcp`, `tls`, `ws`, `wss`.
     pub transport: String,
@@ -44,25 +44,25 @@ impl Socket {
     }
 }
 
-/// A request a worker handed over.
+/// A request from a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// The server transaction to answer; none for ACK.
+    /// The server transaction to answer; `None` for ACK.
     pub transaction: Option<TransactionId>,
-    /// The To-tag the host will put into its own replies to this transaction, when it has
-    /// one; then the dialog must use it too.
+    /// The To-tag that the host puts into its own replies to this transaction, if it has one; then
+    /// the dialog must use the same tag.
     pub to_tag: Option<String>,
     /// The message as received.
     pub message: Bytes,
     /// The Request-URI as the script left it.
     pub request_uri: String,
-    /// Where it came from.
+    /// Its source address.
     pub source: SocketAddr,
-    /// Where it came in.
+    /// The socket it came in on.
     pub socket: Socket,
-    /// Who the host says the caller is (modparam `identity`).
+    /// The caller's identity from the host (modparam `identity`).
     pub identity: String,
-    /// What the script said about this request.
+    /// The script's options for this request.
     pub options: ScriptOptions,
 }
 
@@ -75,12 +75,12 @@ pub struct ScriptOptions {
     pub role: Option<Role>,
 }
 
-/// What happens to the focus.
+/// An input of the focus.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A request, CANCEL aside.
+    /// A request other than CANCEL.
     Request(Box<Arrival>),
-    /// The host answered a CANCEL; this is the transaction it meant.
+    /// The host answered a CANCEL for this transaction.
     Cancel(TransactionId),
     /// A provisional response to an INVITE of ours.
     Progress {
@@ -89,38 +89,39 @@ pub enum Input {
         /// Status code.
         code: u16,
     },
-    /// The host took our 2xx to this transaction: it has left.
+    /// The host has sent our 2xx to this transaction.
     Answered(TransactionId),
-    /// The host did not take it, most likely because it gave another final answer itself:
-    /// the peer has not been told what the 2xx says.
+    /// The host has not sent our 2xx, most likely because it gave another final answer itself: the
+    /// peer does not know the 2xx.
     Unanswered(TransactionId),
     /// The outcome of a request of ours.
     Outcome {
         /// The request.
         request: RequestId,
-        /// The address an INVITE went to, where that is known.
+        /// The address an INVITE went to, if known.
         reached: Option<IpAddr>,
-        /// Status code; 408 when nothing came.
+        /// Status code; 408 without a response.
         code: u16,
-        /// The response, unless the host made the code up.
+        /// The response; `None` when the host generated the code.
         response: Option<Box<Response>>,
     },
-    /// The switch says something.
+    /// A notice of the switch.
     Notice(Notice),
-    /// What was asked by [`Output::Ask`].
+    /// The answer to [`Output::Ask`].
     Found(Found),
-    /// Nobody new may come in, or everybody again: what joins promise cannot be kept now.
+    /// Refuse new participants, or admit them again: at present the store cannot keep what a join
+    /// promises.
     Close(bool),
-    /// The moment of `deadline()` has come.
+    /// The time of `deadline()` has come.
     Deadline,
     /// The host stops: end every dialog and subscription.
     Stop,
-    /// The host stops, and the next run will restore what is kept: everything is kept as it
-    /// is, and nobody is told.
+    /// The host stops, and the next run will restore the stored state: store everything, and send
+    /// nothing.
     Suspend,
 }
 
-/// A request of ours, until its outcome.
+/// Id of a request of ours, valid until its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
@@ -134,20 +135,20 @@ pub struct Reply {
     /// Headers beyond those the host copies (Via, From, To, Call-ID, CSeq) or counts
     /// (Content-Length).
     pub headers: Headers,
-    /// Body; its Content-Type stands in `headers`.
+    /// Body; its Content-Type is in `headers`.
     pub body: Bytes,
-    /// Our To-tag, where the host takes one.
+    /// Our To-tag, if the host accepts one.
     pub to_tag: Option<String>,
-    /// A 2xx to INVITE: the host repeats it for 64*T1 (RFC 3261 §13.3.1.4) unless there is
-    /// an ACK, or [`Output::Release`], before.
+    /// For a 2xx to INVITE: the host repeats it for 64*T1 (RFC 3261 §13.3.1.4), until an ACK or
+    /// [`Output::Release`] comes.
     pub until_ack: bool,
 }
 
-/// A request of ours, all fields decided; the host adds Via, Max-Forwards, Content-Length
-/// and sends it.
+/// A request of ours with all fields set; the host adds Via, Max-Forwards and Content-Length and
+/// sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingRequest {
-    /// How its outcome will be named.
+    /// Its id in the outcome.
     pub id: RequestId,
     /// Method.
     pub method: Method,
@@ -155,14 +156,14 @@ pub struct OutgoingRequest {
     pub request_uri: String,
     /// Route header values, top first; empty without a route set.
     pub routes: Vec<String>,
-    /// Where to send, a SIP URI: the first route, else the Request-URI (RFC 3261 §8.1.2).
+    /// Next hop, a SIP URI: the first route, else the Request-URI (RFC 3261 §8.1.2).
     pub next_hop: String,
-    /// Where the peer was last heard from, a SIP URI with an address: its connection, which is
-    /// a shortcut while it lives (with `transport=wss` where that is a WebSocket in TLS), or
-    /// the way through the NAT before it.
+    /// Flow to the peer, a SIP URI with the address it was last heard from. It is a shortcut over
+    /// its connection while that lives (with `transport=wss` for a WebSocket in TLS), or the way
+    /// through the NAT before it.
     pub flow: Option<String>,
-    /// On whose behalf, an address of record: the identity that opened the dialog, the user
-    /// who invited, the party that was dialled and answered.
+    /// The user on whose behalf it is sent, an address of record: the identity that opened the
+    /// dialog, the user who invited, or the dialled party that answered.
     pub principal: String,
     /// Call-ID.
     pub call_id: String,
@@ -184,29 +185,29 @@ pub struct OutgoingRequest {
     pub body: Bytes,
 }
 
-/// What the focus wants done.
+/// An output of the focus: an action for the host side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Keep these changes, all or none, before anything that follows is told to anybody.
+    /// Store these changes, all or none, before the following outputs are carried out.
     Store(Vec<Change>),
-    /// Keep this, too; nobody waits for it but the switch, which is told then.
+    /// Store this, too. Only the switch waits for it, and then gets this order.
     Remember(HistoryChange, Order),
-    /// Ask whoever keeps records; the answer is [`Input::Found`]. Nobody may wait for it but
-    /// who it is for.
+    /// Query the store; the answer is [`Input::Found`]. Only the request that needs the answer may
+    /// wait for it.
     Ask(Query),
     /// Answer a server transaction.
     Reply(TransactionId, Reply),
-    /// Forget the 2xx to this transaction, which has not left yet: a refusal follows.
+    /// Drop the 2xx to this transaction, which has not left yet: a refusal follows.
     Withdraw(TransactionId),
-    /// The 2xx to this INVITE need not be repeated any more.
+    /// Stop repeating the 2xx to this INVITE.
     Release(TransactionId),
-    /// Send a request. An ACK has no outcome; it is of a 2xx to an INVITE of ours.
+    /// Send a request. An ACK has no outcome; it acknowledges a 2xx to an INVITE of ours.
     Send(Box<OutgoingRequest>),
     /// CANCEL an INVITE of ours that has no outcome yet; its outcome still comes.
     Cancel(RequestId),
-    /// Tell the switch.
+    /// Send an order to the switch.
     Order(Order),
-    /// Tell whoever listens in the host.
+    /// Raise an event in the host.
     Event(Event),
     /// Write to the host's log.
     Log(Line),

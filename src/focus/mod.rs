@@ -1,8 +1,8 @@
 //! The conference focus (RFC 4353, 4579) and the notifier of the conference event package
 //! (RFC 4575): one pure state machine. It opens no socket, reads no clock, starts no thread.
 //!
-//! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] gives the [`Output`]s it caused,
-//! [`Focus::deadline`] says when to come back with [`Input::Deadline`].
+//! [`Focus::handle`] takes an [`Input`], [`Focus::poll`] returns the resulting [`Output`]s, and
+//! [`Focus::deadline`] is the time of the next [`Input::Deadline`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -63,20 +63,20 @@ use sip::dialogs::{Dialogs, Pending, Purpose};
 use timers::{Timer, Timers};
 use watch::table::Watch;
 
-/// How long an INVITE waits for the switch before it is answered 503.
+/// Time an INVITE waits for the switch before it is answered 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a CANCEL that overtook its INVITE is remembered.
+/// Time to remember a CANCEL that arrived before its INVITE.
 const CANCEL_MEMORY: Duration = Duration::from_secs(8);
-/// How much there is of everything; all zero when nothing is left behind.
+/// Numbers of live objects; all zero when nothing is left behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Running conferences.
     pub conferences: usize,
-    /// Users who are in, over all conferences; the invited are not.
+    /// Participants over all conferences, without invited users.
     pub participants: usize,
     /// Subscriptions.
     pub subscriptions: usize,
-    /// Dialogs, those of subscriptions included.
+    /// Dialogs, including those of subscriptions.
     pub dialogs: usize,
     /// Requests of ours that have no outcome yet.
     pub requests: usize,
@@ -84,16 +84,16 @@ pub struct Counts {
     pub transactions: usize,
 }
 
-/// The switch, as far as it is known.
+/// The known state of the switch.
 #[derive(Debug, Default)]
 struct SwitchSide {
-    /// Where it takes MSRP connections.
+    /// Addresses on which it accepts MSRP connections.
     listen: Vec<Listen>,
-    /// The run of the switch that was met last.
+    /// The run of the last connected switch.
     run: Option<SwitchRun>,
-    /// Of the TLS listeners' certificate, as the switch last said.
+    /// Fingerprint of the TLS listeners' certificate, as last reported by the switch.
     fingerprint: Option<Fingerprint>,
-    /// Endpoints whose session ended with its switch, and since when they wait.
+    /// Endpoints whose session ended with its switch, in the order of their renewal.
     renewals: VecDeque<EndpointId>,
     renewals_since: Option<Moment>,
 }
@@ -106,30 +106,31 @@ pub struct Focus {
     out: Out,
     dialogs: Dialogs,
     rooms: RoomTable,
-    /// Requests that wait for what is kept of their room.
+    /// Requests that wait for the look-up of their room.
     lookups: Lookups,
     watch: Watch,
     invites: Invites,
     switch: SwitchSide,
-    /// How counters are kept.
+    /// How counters are stored.
     counters: Counters,
     stopping: bool,
-    /// Nobody new is let in: what joins promise cannot be kept.
+    /// New participants are refused: the store cannot keep what a join promises.
     closed: bool,
-    /// The host stops, and the next run goes on from here: nobody is told anything.
+    /// The host stops, and the next run goes on from here: the focus sends nothing.
     suspended: bool,
-    /// The first moment this focus was told.
+    /// Time of the first input.
     started: Option<Moment>,
-    /// A socket that requests come in by: the first of UDP, as long as there is none the last.
+    /// A socket that requests came in on: the first UDP socket; until there is one, the last
+    /// socket.
     socket: Option<Socket>,
     refused_joins: RefusedJoins,
-    /// The one to send from before any has come in.
+    /// The socket to send from before the first request.
     default_socket: Option<Socket>,
 }
 
 impl Focus {
-    /// A focus without conferences. `config` is validated: what should be a regular
-    /// expression and is none matches nobody.
+    /// A focus without conferences. `config` is validated; an invalid regular expression in it
+    /// matches nothing.
     pub fn new(config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
         let one_send = config.one_send_agents.as_deref();
         Self {
@@ -157,12 +158,12 @@ impl Focus {
         }
     }
 
-    /// Sends from this socket as long as no request has come in.
+    /// Sets the socket to send from before the first request.
     pub fn send_from(&mut self, default: Option<Socket>) {
         self.default_socket = default;
     }
 
-    /// Takes one input.
+    /// Handles one input.
     pub fn handle(&mut self, now: Moment, input: Input) {
         let position = self.out.len();
         let is_turn = matches!(input, Input::Deadline | Input::Stop);
@@ -201,19 +202,20 @@ impl Focus {
         while let Some(timer) = self.timers.due(now) {
             self.fire(now, timer);
         }
-        // Whatever comes in between is not delayed by who is to be notified.
+        // NOTIFYs and renewals are sent in turns of their own, so that other inputs do not wait for
+        // them.
         if is_turn {
             self.renew_some(now);
             self.notify_some(now);
         }
     }
 
-    /// The next thing to do, until `None`.
+    /// The next output; `None` when there is none left.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop()
     }
 
-    /// When to come back with [`Input::Deadline`] at the latest.
+    /// Latest time of the next [`Input::Deadline`].
     pub fn deadline(&self) -> Option<Moment> {
         if self.suspended {
             return None;
@@ -226,15 +228,15 @@ impl Focus {
         [turn, self.timers.deadline()].into_iter().flatten().min()
     }
 
-    /// Whether nothing is left: no dialog, subscription or request under way.
+    /// Whether no dialog, subscription or request is left.
     pub fn is_idle(&self) -> bool {
         let (dialogs, requests, _) = self.dialogs.counts();
         let over = dialogs + requests == 0;
         (over || self.suspended) && self.out.len() == 0
     }
 
-    /// The names of what is not empty. Once everybody has left, every subscription has ended
-    /// and every timer has passed, there must be none.
+    /// Names of the tables that are not empty. Once everybody has left, every subscription has
+    /// ended and every timer has passed, there must be none.
     pub fn leftovers(&self) -> Vec<&'static str> {
         let all = [
             ("renewals", self.switch.renewals.len()),
@@ -253,7 +255,7 @@ impl Focus {
         names.chain(owners.concat()).collect()
     }
 
-    /// What was counted since the start.
+    /// Totals since the start.
     pub fn totals(&self) -> Totals {
         let counts = self.counts();
         Totals {
@@ -264,7 +266,7 @@ impl Focus {
         }
     }
 
-    /// How much there is of everything.
+    /// Numbers of live objects.
     pub fn counts(&self) -> Counts {
         let (dialogs, requests, transactions) = self.dialogs.counts();
         Counts {
@@ -341,7 +343,8 @@ impl Focus {
         }
     }
 
-    /// Ends everything: 503 for who waits, BYE for who is in, a last NOTIFY for who watches.
+    /// Ends everything: 503 for waiting requests, BYE for participants, a last NOTIFY for
+    /// subscribers.
     fn stop(&mut self, now: Moment) {
         self.stopping = true;
         self.leave_at_once(now);
@@ -360,8 +363,8 @@ impl Focus {
         }
     }
 
-    /// Leaves everything to the next run but what it cannot take up: INVITEs without an
-    /// answer, in both directions.
+    /// Leaves the state to the next run. INVITEs without an answer end, in both directions: the
+    /// next run cannot continue them.
     fn suspend(&mut self, now: Moment) {
         self.stopping = true;
         self.suspended = true;
@@ -378,12 +381,12 @@ impl Focus {
         self.touch_counters();
     }
 
-    /// A number for a request of ours, which is to be made with it.
+    /// An id for a request of ours.
     fn request_id(&mut self) -> RequestId {
         RequestId(self.out.next_id())
     }
 
-    /// Sends a request and remembers what it is for.
+    /// Sends a request and remembers its purpose.
     fn send(&mut self, now: Moment, purpose: Purpose, request: OutgoingRequest) {
         let id = request.id;
         let timer = self.timers.arm(now + purpose.timeout(), Timer::Outcome(id));

@@ -1,5 +1,5 @@
-//! What the operator asks and orders at run time. Management may do everything; what it asks
-//! for must exist.
+//! Queries and orders of the operator at run time. Management may do everything, but the room or
+//! user must exist.
 
 use super::room::participant::anonymous_uri;
 use super::watch::subscription::Due;
@@ -21,7 +21,7 @@ use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::Uri;
 
-/// Why an order of the operator is not carried out.
+/// Why an order of the operator failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
     /// No such room.
@@ -30,10 +30,10 @@ pub enum OperatorError {
     /// The user is not in the room.
     #[error("{0} is not in the room")]
     NotIn(UserUri),
-    /// Nobody is banned under this address.
+    /// This address is not banned.
     #[error("{0} is not banned")]
     NotBanned(String),
-    /// The room is there already.
+    /// The room exists already.
     #[error("there is a room {0} already")]
     Exists(RoomUri),
     /// No request has come in yet, and the proxy names no socket of its own.
@@ -42,16 +42,16 @@ pub enum OperatorError {
     /// The address is no SIP URI.
     #[error("no SIP URI")]
     NoUri,
-    /// Somebody of this address is in.
+    /// A user with this address is in the room.
     #[error("is in the room already")]
     IsIn,
-    /// The room's rules forbid it, as to a caller.
+    /// The room's rules forbid it, as they would to a caller.
     #[error("{0}")]
     Refused(Cause),
 }
 
 impl OperatorError {
-    /// As a status code.
+    /// The status code.
     pub fn code(&self) -> u16 {
         match self {
             Self::NoRoom(_) | Self::NotIn(_) | Self::NotBanned(_) => 404,
@@ -68,47 +68,47 @@ impl OperatorError {
 pub struct RoomSummary {
     /// Its URI.
     pub uri: RoomUri,
-    /// Users who are in.
+    /// Number of participants.
     pub participants: usize,
-    /// Subscriptions to it.
+    /// Number of subscriptions.
     pub subscribers: usize,
-    /// When it was made.
+    /// Creation time.
     pub created: Moment,
-    /// Messages its participants have sent since.
+    /// Messages sent by participants since then.
     pub messages: u64,
 }
 
-/// A room with who is in it.
+/// A room with its users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomDetail {
-    /// As in a list.
+    /// The summary, as in a list.
     pub summary: RoomSummary,
     /// It outlives its participants.
     pub lasting: bool,
-    /// Only moderators come in.
+    /// The room is locked: only moderators come in.
     pub locked: bool,
     /// Most participants.
     pub max_participants: usize,
-    /// How many of its last messages a newcomer is given.
+    /// Number of past messages sent to a newcomer.
     pub history: u16,
-    /// What it is about.
+    /// Its subject.
     pub subject: Option<String>,
-    /// Who is in or on the way, by address.
+    /// Participants and invited users, by address.
     pub users: Vec<UserDetail>,
 }
 
 /// A user in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserDetail {
-    /// The address of record, also of who is anonymous to others.
+    /// The address of record, even of an anonymous participant.
     pub entity: UserUri,
-    /// The name to show.
+    /// Display name.
     pub display: String,
     /// The nickname.
     pub nickname: Option<String>,
     /// The role.
     pub role: Role,
-    /// Invited, and not in.
+    /// Invited, but not in the room.
     pub invited: bool,
     /// The devices.
     pub endpoints: Vec<EndpointDetail>,
@@ -119,27 +119,27 @@ pub struct UserDetail {
 pub struct EndpointDetail {
     /// Call-ID of its dialog.
     pub dialog: String,
-    /// `connected`, `on-hold`, `lost`; of the invited `dialing-out`, `alerting`, `pending`,
+    /// `connected`, `on-hold` or `lost`; for invited users `dialing-out`, `alerting`, `pending` or
     /// `dialing-in`.
     pub status: &'static str,
-    /// Its own MSRP URI; none while it is not known.
+    /// The device's own MSRP URI; `None` while unknown.
     pub msrp: Option<String>,
-    /// When it came in.
+    /// When it joined.
     pub joined: Option<Moment>,
 }
 
 impl Focus {
-    /// The focus is asked something: it has begun by now at the latest.
+    /// Sets the start time, if no input has come before this query.
     pub fn begin(&mut self, now: Moment) {
         self.started.get_or_insert(now);
     }
 
-    /// How many rooms there are.
+    /// Number of rooms.
     pub fn room_count(&self) -> usize {
         self.rooms.kept.count() + self.not_kept().count()
     }
 
-    /// A part of the rooms in the order of their URIs.
+    /// A page of the rooms, by URI.
     pub fn rooms_page(&self, offset: usize, limit: usize) -> Vec<RoomSummary> {
         let others: Vec<RoomUri> = self.not_kept().cloned().collect();
         let (before, most) = self.kept_page(offset, limit);
@@ -152,9 +152,9 @@ impl Focus {
         page.iter().map(summary).collect()
     }
 
-    /// Which part of the rooms that management made a page may need.
+    /// Offset and length of the page of rooms made by management that a page of all rooms may need.
     pub(in crate::focus) fn kept_page(&self, offset: usize, limit: usize) -> (usize, usize) {
-        // So many of the kept ones stand in front of the page, however the others are mixed in.
+        // At least this many managed rooms come before the page.
         let before = offset.saturating_sub(self.not_kept().count());
         (before, (offset - before).saturating_add(limit))
     }
@@ -169,10 +169,10 @@ impl Focus {
         configured.chain(adhoc.map(|(room, _)| room))
     }
 
-    /// One room and a part of its users in the order of their addresses.
+    /// One room and a page of its users, by address.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn room_detail(
         &self,
         room: &RoomUri,
@@ -236,10 +236,10 @@ impl Focus {
         users.map(detail).collect()
     }
 
-    /// Makes a room that lasts.
+    /// Makes a permanent room.
     ///
     /// # Errors
-    /// It is there already.
+    /// The room exists already.
     pub fn create_room(&mut self, now: Moment, entry: RoomEntry) -> Result<(), OperatorError> {
         let room = entry.uri.clone();
         let known =
@@ -261,12 +261,12 @@ impl Focus {
         Ok(())
     }
 
-    /// Ends a room's conference, and its history with it; a room that `create_room` made is
-    /// gone then, and one in the configuration is as it stands there. Of a room that is in the
-    /// configuration no more there may be a history: that is ended.
+    /// Ends a room's conference and its history. A room made by `create_room` is deleted; one in
+    /// the configuration goes back to its entry. A room that has left the configuration may still
+    /// have a history, which is ended.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn end_room(&mut self, now: Moment, room: &RoomUri) -> Result<(), OperatorError> {
         let policy = self.existing(room);
         let remembers = policy.as_ref().is_ok_and(|policy| policy.rules.history > 0)
@@ -290,7 +290,8 @@ impl Focus {
     /// Invites a party, as `invite_mode` says.
     ///
     /// # Errors
-    /// There is no such room, its rules forbid it, or there is no socket to send from.
+    /// The room does not exist, its rules forbid the invitation, or there is no socket to send
+    /// from.
     pub fn invite_into(
         &mut self,
         now: Moment,
@@ -326,15 +327,15 @@ impl Focus {
         verdict
     }
 
-    /// What comes by UDP says where to send from at any time.
+    /// Remembers a socket to send from; a UDP socket is always usable.
     pub(super) fn may_send_from(&mut self, socket: &Socket) {
         if self.socket.as_ref().is_none_or(|it| it.transport != "udp") {
             self.socket = Some(socket.clone());
         }
     }
 
-    /// A socket to send from: one that a participant of the room came by, else the last one
-    /// that anything came by, else the proxy's own choice.
+    /// A socket to send from: that of a participant of the room, else the one remembered, else the
+    /// proxy's own choice.
     fn socket_for(&self, room: &RoomUri) -> Option<Arc<Socket>> {
         let conference = self.rooms.conference(room);
         let theirs = conference.into_iter().flat_map(|it| {
@@ -347,10 +348,10 @@ impl Focus {
         socket.or_else(|| known().map(Arc::new))
     }
 
-    /// Takes a user out, with every device and invitation.
+    /// Removes a user, with every device and invitation.
     ///
     /// # Errors
-    /// There is no such room, or he is not in it.
+    /// The room does not exist, or the user is not in it.
     pub fn expel(
         &mut self,
         now: Moment,
@@ -366,10 +367,10 @@ impl Focus {
         Ok(())
     }
 
-    /// Gives a user a role, now and whenever he comes.
+    /// Gives a user a role, now and whenever they join.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn give_role(
         &mut self,
         now: Moment,
@@ -382,12 +383,12 @@ impl Focus {
             return Ok(());
         };
         conference.set_role(user, role);
-        // Whoever only watches may see more of everybody now, or less.
+        // The view of a user who only watches may have changed.
         let watching = match conference.participants.contains_key(user) {
             true => Vec::new(),
             false => self.watch.of(room, user),
         };
-        // Those that are just joining, too.
+        // Include devices that are joining.
         for id in conference.endpoints.clone() {
             let Some(endpoint) = self.rooms.endpoint_mut(id).filter(|it| it.user == *user) else {
                 continue;
@@ -409,10 +410,10 @@ impl Focus {
         Ok(())
     }
 
-    /// Tells everybody in a room something.
+    /// Sends a text to everybody in a room.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn say(&mut self, room: &RoomUri, text: &str) -> Result<(), OperatorError> {
         self.existing(room)?;
         self.out.order(Order::Say {
@@ -422,10 +423,10 @@ impl Focus {
         Ok(())
     }
 
-    /// Lets only moderators in, or everybody again.
+    /// Locks a room, so that only moderators come in, or unlocks it.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn lock(&mut self, now: Moment, room: &RoomUri, locked: bool) -> Result<(), OperatorError> {
         self.rule(now, room, &Ruling::Lock(locked))?;
         if let Some(conference) = self.rooms.conference_mut(room)
@@ -436,10 +437,10 @@ impl Focus {
         Ok(())
     }
 
-    /// Keeps somebody out from now on; who is in goes.
+    /// Bans users; those in the room are removed.
     ///
     /// # Errors
-    /// There is no such room.
+    /// The room does not exist.
     pub fn ban(
         &mut self,
         now: Moment,
@@ -463,10 +464,10 @@ impl Focus {
         Ok(())
     }
 
-    /// Lets somebody in again.
+    /// Lifts a ban.
     ///
     /// # Errors
-    /// There is no such room, or this address was not banned.
+    /// The room does not exist, or this address was not banned.
     pub fn unban(
         &mut self,
         now: Moment,
@@ -480,22 +481,22 @@ impl Focus {
         self.rule(now, room, &Ruling::Unban(pattern.clone()))
     }
 
-    /// So many messages more were sent in a room.
+    /// Adds to the number of messages sent in a room.
     pub(super) fn count_messages(&mut self, room: &RoomUri, count: u64) {
         let configured = self.rooms.configured.contains_key(room);
         let made = self.rooms.kept.made(room).is_some();
         match self.rooms.conference_unmarked(room) {
             Some(adhoc) if !adhoc.policy.kept && !configured => adhoc.messages += count,
-            // What is told of a room after it has ended counts nowhere.
+            // Messages of a room that has ended are not counted.
             None if !configured && !made => {}
             _ => *self.rooms.messages.entry(room.clone()).or_default() += count,
         }
     }
 
-    /// A participant has sent a message that somebody listens for.
+    /// Raises the event for a message of a participant.
     pub(super) fn said(&mut self, mut said: Said) {
         let conference = self.rooms.conference(&said.room);
-        // The switch knows who wants privacy by the anonymous URI alone.
+        // The switch recognises participants who want privacy by their anonymous URI alone.
         let hidden = conference.into_iter().flat_map(|it| it.participants.iter());
         let user = hidden
             .filter(|(_, it)| it.anonymous.is_some())
@@ -516,9 +517,9 @@ impl Focus {
             .ok_or_else(|| OperatorError::NoRoom(room.clone()))
     }
 
-    /// Decides something about a room for as long as it lasts: of a lasting one over restarts.
-    /// Of one in the configuration that is kept beside it, so that the rest of its entry counts
-    /// as it is edited.
+    /// Keeps a decision about a room as long as the room exists; for a permanent room over
+    /// restarts. For a room of the configuration it is kept apart from the entry, so that edits of
+    /// the rest of the entry take effect.
     fn rule(&mut self, now: Moment, room: &RoomUri, ruling: &Ruling) -> Result<(), OperatorError> {
         let policy = self.existing(room)?;
         if let Some(mut entry) = self.rooms.kept.made(room).cloned() {
@@ -535,7 +536,7 @@ impl Focus {
         Ok(())
     }
 
-    /// The switch learns of a room's changed rules.
+    /// Sends a room's changed rules to the switch.
     fn amend_all(&mut self, room: &RoomUri) {
         let theirs = self.rooms.endpoints().iter();
         let theirs = theirs.filter(|(_, endpoint)| endpoint.room == *room);
@@ -548,8 +549,8 @@ impl Focus {
     }
 }
 
-/// The elements that a sorted list would have in these places. Sorting all of a hundred
-/// thousand rooms for a page of a hundred would hold up calls.
+/// The elements that a sorted list would have in these places. Sorting a hundred thousand rooms for
+/// a page of a hundred would delay calls.
 fn page_of<T: Ord>(all: &mut [T], offset: usize, limit: usize) -> &[T] {
     if offset >= all.len() {
         return &[];

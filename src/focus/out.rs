@@ -1,4 +1,4 @@
-//! What goes out, and what every part of the focus needs for it: numbers, tags, the totals.
+//! Outputs of the focus, with what every part needs to make them: ids, tags, totals.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -11,24 +11,24 @@ use crate::entropy::{Entropy, token};
 use crate::log::{Level, Line};
 use crate::time::Moment;
 
-/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 asks for 32).
+/// Characters of a tag, five random bits each: 80 bits (RFC 3261 §19.3 requires 32).
 const TAG_LENGTH: usize = 16;
-/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 asks for 80).
+/// Characters of a session id, five random bits each: 160 bits (RFC 4975 §14.1 requires 80).
 const SESSION_ID_LENGTH: usize = 32;
 
-/// An invariant, and where it did not hold.
+/// A broken invariant, and where it was noticed.
 type Fault = (&'static str, &'static Location<'static>);
 
-/// Outputs that have not been polled yet, and where ids and randomness come from.
+/// Outputs that have not been polled yet, and the source of ids and randomness.
 pub(super) struct Out {
     queue: VecDeque<Output>,
     pub(super) totals: Totals,
     pub(super) refusals: Throttle<Cause>,
-    /// Invariants that did not hold, and where that was noticed.
+    /// Broken invariants, and where they were noticed.
     faults: Throttle<Fault>,
     entropy: Box<dyn Entropy + Send>,
     last_id: u64,
-    /// Server and User-Agent.
+    /// Value of Server and User-Agent.
     pub(super) software: String,
 }
 
@@ -45,18 +45,18 @@ impl Out {
         }
     }
 
-    /// A number that nothing else has ever had.
+    /// A new id, unique over all kinds of objects.
     pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    /// A number of an earlier run is not given again.
+    /// Reserves an id of an earlier run.
     pub(super) fn reserve_id(&mut self, id: u64) {
         self.last_id = self.last_id.max(id);
     }
 
-    /// A tag, or anything else that must not be guessed.
+    /// A tag, or another value that must not be guessable.
     pub(super) fn tag(&mut self) -> String {
         self.token(TAG_LENGTH)
     }
@@ -66,7 +66,7 @@ impl Out {
         self.token(SESSION_ID_LENGTH)
     }
 
-    /// So many random characters.
+    /// A token of this number of random characters.
     pub(super) fn token(&mut self, length: usize) -> String {
         token(self.entropy.as_mut(), length)
     }
@@ -94,7 +94,7 @@ impl Out {
         self.push(Output::Log(Line::new(level, text)));
     }
 
-    /// What cannot be is so: a failure in tests, a line in the log for operators.
+    /// Reports a broken invariant: a failure in tests, a log line for operators.
     #[track_caller]
     pub(super) fn broken(&mut self, what: &'static str) {
         let place = Location::caller();
@@ -102,7 +102,7 @@ impl Out {
         self.faults.count((what, place));
     }
 
-    /// Logs which refusals and faults there were, each kind once a minute.
+    /// Logs counted refusals and faults, each kind once a minute.
     pub(super) fn log_counted(&mut self, now: Moment) {
         for ((what, place), times) in self.faults.due(now) {
             let (file, line) = (place.file(), place.line());
@@ -119,7 +119,7 @@ impl Out {
         }
     }
 
-    /// A 2xx that has not left yet is not to leave.
+    /// Withdraws a 2xx that has not left yet.
     pub(super) fn withdraw(&mut self, transaction: TransactionId) {
         self.queue
             .retain(|output| !matches!(output, Output::Reply(of, _) if *of == transaction));
@@ -131,12 +131,12 @@ impl Out {
         self.queue.pop_front()
     }
 
-    /// How many outputs wait to be polled.
+    /// Number of outputs waiting to be polled.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Puts an output in front of the one in this place.
+    /// Inserts an output before the one at this place.
     pub(super) fn insert(&mut self, place: usize, output: Output) {
         self.queue.insert(place.min(self.queue.len()), output);
     }

@@ -1,4 +1,4 @@
-//! Patterns of who somebody may be.
+//! Patterns of users' addresses.
 
 use std::str::FromStr;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::control::UserUri;
 use crate::wire::sip::{Uri, canonical_user, without_separators};
 
-/// Addresses of record, with `*` for any run of characters; canonical as users are, so that
-/// nobody gets past one by another spelling.
+/// An address of record, with `*` for any run of characters. It is canonical as users' addresses
+/// are, so that another spelling does not evade it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String")]
 pub struct Pattern(String);
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Users are compared without the difference between `sip:` and `sips:`.
+    /// A `sips:` pattern: users are compared without the difference between `sip:` and `sips:`.
     #[error("a user has the same address with sips: as with sip:; write sip:")]
     Secure,
-    /// It can be nobody's address.
+    /// No address can match it.
     #[error("no address of record (sip:USER@HOST; * stands for any characters)")]
     Malformed,
 }
@@ -27,7 +27,7 @@ pub enum PatternError {
 impl FromStr for Pattern {
     type Err = PatternError;
 
-    /// Reads a pattern as the operator wrote it; without scheme `sip:` is meant.
+    /// Reads a pattern as the operator wrote it; the default scheme is `sip:`.
     fn from_str(text: &str) -> Result<Self, PatternError> {
         let text = text.trim();
         let before_host = text.split('@').next().unwrap_or_default();
@@ -51,8 +51,8 @@ impl FromStr for Pattern {
     }
 }
 
-/// The user part as users have it, the host in lower case; what stands behind the last `*`
-/// is, or ends with, a host.
+/// Canonical form: the user part as in users' addresses, the host in lower case. The text behind
+/// the last `*` is a host, or ends with one.
 fn canonical_wildcard(text: &str) -> Result<String, PatternError> {
     let (user, host) = match text.split_once('@') {
         Some((user, host)) => (format!("{}@", canonical_user(user)), host),
@@ -69,7 +69,7 @@ fn canonical_wildcard(text: &str) -> Result<String, PatternError> {
     }
 }
 
-/// As an earlier release kept it: perhaps not canonical.
+/// Reads a pattern stored by an earlier release, which may not be canonical.
 impl From<String> for Pattern {
     fn from(text: String) -> Self {
         let canonical = text.parse();
@@ -79,7 +79,7 @@ impl From<String> for Pattern {
 }
 
 impl Pattern {
-    /// A pattern that is one.
+    /// A pattern from valid text.
     #[cfg(test)]
     pub(crate) fn new(text: &str) -> Self {
         text.parse().expect("a pattern")
@@ -90,7 +90,7 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether a user fits.
+    /// Whether a user matches.
     pub fn matches(&self, user: &UserUri) -> bool {
         let mut parts = self.0.split('*');
         let Some(mut rest) = parts

@@ -1,14 +1,14 @@
-//! Values that many hold: of equal ones there is one, on the heap once.
+//! Pools of shared values: equal values are on the heap only once.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Below this many nobody looks for values without holders.
+/// Below this number of values the pool is not searched for unused ones.
 const FEW: usize = 64;
 
-/// Shared values. One that nobody else holds is let go before the pool has grown to twice what
-/// it was after the last time.
+/// Shared values. Unused values are dropped before the pool has doubled since the last search for
+/// them.
 #[derive(Debug)]
 pub(super) struct Pool<T: ?Sized> {
     values: HashSet<Arc<T>>,
@@ -25,7 +25,7 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
-    /// Makes this the value that others hold already, if there is an equal one.
+    /// Replaces this value by an equal one in the pool; adds it if there is none.
     pub(super) fn share(&mut self, value: &mut Arc<T>) {
         if let Some(known) = self.values.get(&**value) {
             *value = Arc::clone(known);
@@ -43,12 +43,12 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
         self.values.shrink_to(self.values.len() * 2);
     }
 
-    /// Nothing is to be shared any more.
+    /// Empties the pool.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// How many values there are, those without holders included.
+    /// Number of values, including unused ones.
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

@@ -1,4 +1,4 @@
-//! The front door: every request is checked here and shown to its room (RFC 3261 §8.2).
+//! Entry of requests: checks every request and dispatches it to its room (RFC 3261 §8.2).
 
 use super::sip::dialog::Dialog;
 use super::sip::offer_answer;
@@ -88,7 +88,7 @@ impl Focus {
         }
     }
 
-    /// The answer an INVITE would get, with what we can do (RFC 3261 §11.2, RFC 4579 §5.13).
+    /// The answer an INVITE would get, with our capabilities (RFC 3261 §11.2, RFC 4579 §5.13).
     pub(super) fn options(&mut self, incoming: &Incoming, room: &RoomUri) -> Verdict<()> {
         let create = incoming.arrival.options.create;
         let policy = self.policy(room, create).ok_or(Cause::NoRoom)?;
@@ -112,8 +112,8 @@ impl Focus {
         Ok(())
     }
 
-    /// The dialog that our 2xx to this request makes; its tag is the one the host will put
-    /// into answers of its own, where it has one.
+    /// The dialog that our 2xx to this request makes. Its tag is the one in the host's own answers,
+    /// if the host has one.
     pub(super) fn new_dialog(&mut self, incoming: &Incoming, contact: String) -> Verdict<Dialog> {
         let Incoming {
             request, arrival, ..
@@ -126,8 +126,8 @@ impl Focus {
             .map_err(|error| Refusal::new(Cause::MalformedDialog).because(error))
     }
 
-    /// A CANCEL the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the 2xx has
-    /// left; also when the INVITE comes only now.
+    /// Handles a CANCEL that the host has answered: 487 for its INVITE (RFC 3261 §9.2) unless the
+    /// 2xx has left, even if the INVITE arrives later.
     pub(super) fn cancel(&mut self, now: Moment, transaction: TransactionId) {
         match self.dialogs.awaits(transaction) {
             Some(Awaits::Admission(id)) => self.abandon(now, id, Cause::Cancelled),
@@ -196,7 +196,7 @@ fn acceptable(request: &Request) -> Verdict<()> {
     Ok(())
 }
 
-/// The room a Request-URI names.
+/// The room in a Request-URI.
 fn room_uri(text: &str) -> Verdict<RoomUri> {
     let uri: Uri = text.parse().map_err(|error| match error {
         crate::wire::sip::UriError::Scheme => Cause::UnknownScheme,

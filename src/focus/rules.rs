@@ -1,5 +1,5 @@
-//! The rules of rooms, and the options of a `room` entry that set them: what a rule is, how it is
-//! written, what is said of it in error messages and in `docs/parameters.md`.
+//! The rules of rooms, and the options of a `room` entry that set them, with their syntax and their
+//! texts for error messages and `docs/parameters.md`.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,20 @@ use super::pattern::Pattern;
 use crate::control::{HISTORY_MESSAGES, RoomUri, UserUri};
 use crate::time::Moment;
 
-/// A `room` or `factory` modparam, or a room that management made.
+/// A `room` or `factory` modparam, or a room made by management.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RoomEntry {
     /// Canonical URI.
     pub uri: RoomUri,
     /// Its options.
     pub rules: RoomRules,
-    /// When management made it, to the millisecond; none for what is configured.
+    /// When management made it, to the millisecond; `None` for a configured room.
     #[serde(default)]
     pub made: Option<Moment>,
 }
 
-/// The rules of a room: its options, and the roles that management gave. The database keeps them
-/// as they are here; an option that a row does not name has its default.
+/// The rules of a room: its options, and the roles given by management. The database stores them in
+/// this form; an option missing from a row has its default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoomRules {
@@ -34,39 +34,39 @@ pub struct RoomRules {
     pub private_messages: bool,
     /// Only participants may subscribe to the conference event package.
     pub subscribe_participants_only: bool,
-    /// Who moderates.
+    /// Moderators.
     pub moderators: Vec<Pattern>,
-    /// Who only reads.
+    /// Users who only read.
     pub observers: Vec<Pattern>,
-    /// Roles that management gave, before what the lists say.
+    /// Roles given by management; they come before the lists.
     pub roles: Vec<(UserUri, Role)>,
-    /// Who may come in; everybody when empty.
+    /// Users who may come in; everybody when empty.
     pub allow: Vec<Pattern>,
-    /// Who may not, whatever `allow` says.
+    /// Users who may not come in, even if `allow` lists them.
     pub deny: Vec<Pattern>,
     /// Starts locked: only moderators come in.
     pub locked: bool,
     /// A user's new device replaces the old one.
     pub one_device: bool,
-    /// Only moderators may add somebody.
+    /// Only moderators may invite.
     pub only_moderators_invite: bool,
     /// When its conference ends.
     pub lifetime: Lifetime,
-    /// Only MSRP over TLS is taken (RFC 7701 §4.1).
+    /// Only MSRP over TLS is accepted (RFC 7701 §4.1).
     pub only_tls: bool,
-    /// Clients that offer text/plain and no message/cpim are let in.
+    /// Clients that offer text/plain without message/cpim are admitted.
     pub plain_text: bool,
-    /// How many of its last messages a newcomer is given; none: 0.
+    /// Number of past messages sent to a newcomer; 0 for none.
     pub history: u16,
-    /// What subscribers are told about it.
+    /// Its description for subscribers.
     pub about: About,
 }
 
-/// What is said about a room to whoever watches it (RFC 4575 §5.3).
+/// The description of a room for its subscribers (RFC 4575 §5.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// Its name; the address when absent.
+    /// Its name; the room's address when absent.
     pub name: Option<String>,
     /// Its subject.
     pub subject: Option<String>,
@@ -116,14 +116,14 @@ impl Default for RoomRules {
     }
 }
 
-/// What somebody is in a conference.
+/// The role of a user in a conference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads only (`a=recvonly` seen from it).
     #[serde(alias = "Observer")]
     Observer,
-    /// Talks.
+    /// Reads and writes.
     #[serde(alias = "Participant")]
     Participant,
     /// May also invite lists, remove, lock.
@@ -149,7 +149,7 @@ impl Role {
     }
 }
 
-/// When a conference ends by itself.
+/// The end of a conference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lifetime {
     /// Never: the room outlives its participants.
@@ -158,7 +158,7 @@ pub enum Lifetime {
     /// With its last participant.
     #[serde(rename = "empty")]
     WhileOccupied,
-    /// When its creator leaves (RFC 4579 §5.12), or everybody.
+    /// When its creator leaves (RFC 4579 §5.12), or its last participant.
     #[serde(rename = "creator")]
     WhileCreatorStays,
 }
@@ -167,22 +167,22 @@ pub enum Lifetime {
 pub struct RoomOption {
     /// Its name.
     pub name: &'static str,
-    /// What it may be, in words.
+    /// Allowed values, in words.
     pub allowed: &'static str,
     set: fn(&mut RoomRules, &str) -> Option<()>,
 }
 
 impl RoomOption {
-    /// Sets it; `None` when it cannot have this value.
+    /// Sets the option; `None` for a value that it cannot have.
     pub fn set(&self, rules: &mut RoomRules, value: &str) -> Option<()> {
         (self.set)(rules, value)
     }
 }
 
-/// What stands for a list of patterns.
+/// Placeholder for a list of patterns.
 pub const PATTERNS: &str = "PATTERN,…";
 
-/// The options: name, allowed values, what it decides (without it: in brackets), how it is set.
+/// The options: name, allowed values, effect (with the default in brackets), setter.
 macro_rules! options {
     ($($name:literal = $allowed:literal, $doc:literal, $set:expr;)*) => {
         /// The options.
@@ -192,14 +192,14 @@ macro_rules! options {
             set: $set,
         }),*];
 
-        /// What a room entry may be, in words.
+        /// Syntax of a room entry, in words.
         pub const OPTIONS_ALLOWED: &str = concat!(
             "sip:USER@HOST, then any of",
             $(" ;", $name, "=", $allowed,)*
             " (a PATTERN is an address of record, * stands for any characters)"
         );
 
-        /// What the options decide, and in brackets what holds without them.
+        /// Effects of the options, with the defaults in brackets.
         pub const OPTIONS_DOC: &str = concat!(
             "A room that always exists: its URI, then options. The lists are of addresses of \
              record, separated by commas, in which `*` stands for any characters.\n",
@@ -308,7 +308,7 @@ mod tests {
 
     use super::*;
 
-    /// Of these every option takes one that is not its default.
+    /// Example values: every option accepts one of them that is not its default.
     const EXAMPLES: [&str; 8] = [
         "no",
         "yes",
@@ -320,7 +320,7 @@ mod tests {
         "http://h",
     ];
 
-    /// A rule that no option sets is found here, and an option that sets none.
+    /// Finds a rule that no option sets, and an option that sets no rule.
     #[test]
     fn every_rule_has_an_option_and_every_option_sets_a_rule() {
         let default = serde_json::to_value(RoomRules::default()).expect("JSON");

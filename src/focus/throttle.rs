@@ -1,26 +1,25 @@
-//! What anybody may cause by the thousand is logged once a minute, with how often it happened.
+//! Throttle for log lines that others can cause by the thousand: one line a minute, with a count.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// Shortest time between two lines of a kind.
+/// Shortest time between two lines of one kind.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How often things of each kind have happened, and which are to be told now. `K` has few
-/// values.
+/// Counts occurrences per kind, and selects the kinds to log now. `K` has few values.
 #[derive(Debug)]
 pub(super) struct Throttle<K> {
     kinds: BTreeMap<K, Kind>,
-    /// What has happened since the last call of [`Throttle::due`].
+    /// Kinds that occurred since the last call of [`Throttle::due`].
     fresh: Vec<K>,
 }
 
 #[derive(Debug, Default)]
 struct Kind {
     told: Option<Moment>,
-    /// Times since then.
+    /// Occurrences since then.
     times: u64,
 }
 
@@ -34,7 +33,7 @@ impl<K> Default for Throttle<K> {
 }
 
 impl<K: Copy + Ord> Throttle<K> {
-    /// It has happened once more.
+    /// Counts one occurrence.
     pub(super) fn count(&mut self, kind: K) {
         self.kinds.entry(kind).or_default().times += 1;
         if !self.fresh.contains(&kind) {
@@ -42,8 +41,8 @@ impl<K: Copy + Ord> Throttle<K> {
         }
     }
 
-    /// What has just happened and was not told within the last minute, with how often it has
-    /// happened since.
+    /// Kinds that occurred since the last call and were not logged within the last minute, with
+    /// their number of occurrences since the last line.
     pub(super) fn due(&mut self, now: Moment) -> Vec<(K, u64)> {
         let mut due = Vec::new();
         for kind in self.fresh.drain(..) {

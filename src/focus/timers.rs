@@ -1,4 +1,4 @@
-//! Every deadline of the focus in one ordered set.
+//! All deadlines of the focus in one ordered set.
 
 use crate::focus::ids::{EndpointId, InvitationId, PublicationId, ReferralId, SubscriptionId};
 use std::collections::BTreeMap;
@@ -6,48 +6,48 @@ use std::collections::BTreeMap;
 use super::{RequestId, TransactionId};
 use crate::time::Moment;
 
-/// What a deadline is for.
+/// The purpose of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// The switch has not said whether it admits the endpoint.
+    /// The switch has not answered the admission of the endpoint.
     Admission(EndpointId),
     /// The 2xx of this endpoint's INVITE has no ACK (RFC 3261 §13.3.1.4).
     Ack(EndpointId),
     /// The endpoint lost its connection and may come back until then.
     Rejoin(EndpointId),
-    /// We refresh the session now (RFC 4028 §10).
+    /// Our next session refresh (RFC 4028 §10).
     Refresh(EndpointId),
-    /// The endpoint may be called again after a re-INVITE that failed for now.
+    /// The next re-INVITE to the endpoint, after one that failed for now.
     Renewal(EndpointId),
-    /// Nobody has refreshed the session.
+    /// The session was not refreshed.
     SessionExpiry(EndpointId),
     /// The invited party has not dialled in.
     Invitation(InvitationId),
-    /// Who follows a REFER may be told again.
+    /// The subscriber of a REFER may get the next NOTIFY.
     Report(ReferralId),
-    /// This subscriber may be notified again.
+    /// The subscriber may get the next NOTIFY.
     Notify(SubscriptionId),
     /// The subscription ends unless refreshed.
     Expiry(SubscriptionId),
     /// The publication ends unless refreshed.
     Publication(PublicationId),
-    /// No INVITE will follow this CANCEL any more.
+    /// The INVITE of this CANCEL can no longer come.
     ForgetCancel(TransactionId),
-    /// No phone repeats its 2xx to this INVITE of ours any more.
+    /// Phones no longer repeat their 2xx to this INVITE of ours.
     ForgetDialled(RequestId),
-    /// Documents that nobody uses any more are forgotten.
+    /// Idle documents are dropped.
     Idle,
-    /// A nickname held for who has left is free again.
+    /// The nickname of a user who has left is free again.
     HeldNickname,
-    /// Whoever waits for a look-up has waited long enough.
+    /// The look-up of a room has taken too long.
     Lookup,
-    /// What was restored is looked at under the rules of this run.
+    /// The rules of this run are applied to the restored state.
     Restored,
-    /// The host never told how a request of ours ended.
+    /// The host has not reported the outcome of a request of ours.
     Outcome(RequestId),
 }
 
-/// Names one armed timer.
+/// Key of one armed timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimerKey(Moment, u64);
 
@@ -59,7 +59,7 @@ pub(super) struct Timers {
 }
 
 impl TimerKey {
-    /// When it is due.
+    /// Its time.
     pub(super) fn at(self) -> Moment {
         self.0
     }
@@ -74,25 +74,25 @@ impl Timers {
         key
     }
 
-    /// Takes a timer back, if it is still armed.
+    /// Disarms a timer, if it is still armed.
     pub(super) fn disarm(&mut self, key: Option<TimerKey>) {
         if let Some(key) = key {
             self.armed.remove(&key);
         }
     }
 
-    /// The next timer that is due.
+    /// The next timer whose time has come.
     pub(super) fn due(&mut self, now: Moment) -> Option<Timer> {
         let entry = self.armed.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
-    /// How many are armed.
+    /// Number of armed timers.
     pub(super) fn len(&self) -> usize {
         self.armed.len()
     }
 
-    /// When the next timer is due.
+    /// Time of the next timer.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.armed.first_key_value().map(|(key, _)| key.0)
     }

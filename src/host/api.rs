@@ -100,11 +100,11 @@ pub struct msrp_conference_api {
 pub type load_msrp_conference_f =
     Option<unsafe extern "C" fn(api: *mut msrp_conference_api) -> c_int>;
 
-/// Everything that was registered, before the fork.
+/// All registered callbacks, from before the fork.
 static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 static BRIDGE: OnceLock<&'static Bridge> = OnceLock::new();
-/// The host's main process before it forks: what is registered there, the conference process
-/// will have.
+/// The host's main process before it forks: the conference process inherits callbacks registered
+/// there.
 static MAIN_PROCESS: OnceLock<u32> = OnceLock::new();
 /// The conference process is forked, or about to be.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -112,11 +112,11 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// What callbacks have ordered.
+    /// Actions that callbacks ordered.
     static ORDERED: RefCell<VecDeque<Action>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Orders that may wait: a callback that gives more in one turn is told 503.
+/// Orders that may wait: further ones of a callback in the same turn get 503.
 const MAX_ORDERED: usize = 1_000;
 
 #[derive(Clone, Copy)]
@@ -141,10 +141,10 @@ pub(super) fn before_fork() {
     FORKED.store(true, Ordering::Relaxed);
 }
 
-/// Whether the conference process would not know of what is registered in this process now.
+/// Whether the conference process would miss a callback registered in this process now.
 fn too_late() -> bool {
-    // The flag misses processes that were forked before ours, the number the main process
-    // after it.
+    // The flag misses processes that were forked before ours, the process id misses the main
+    // process after the fork.
     FORKED.load(Ordering::Relaxed) || *MAIN_PROCESS.get_or_init(process::id) != process::id()
 }
 
@@ -153,19 +153,19 @@ pub(super) fn enter() {
     INSIDE.store(true, Ordering::Relaxed);
 }
 
-/// What callbacks have ordered since the last time.
+/// Actions that callbacks ordered since the last call.
 pub(super) fn ordered() -> Vec<Action> {
     ORDERED.with_borrow_mut(|ordered| ordered.drain(..).collect())
 }
 
-/// Whether a callback wants to be told of messages.
+/// Whether a callback subscribes to messages.
 pub(super) fn want_messages() -> bool {
     LISTENERS
         .lock()
         .is_ok_and(|all| all.iter().any(|listener| listener.messages))
 }
 
-/// Tells every callback. On the main thread of the conference process.
+/// Calls every callback. On the main thread of the conference process.
 pub(super) fn raise(event: &Event) {
     let listeners = LISTENERS.lock().map_or(Vec::new(), |all| all.clone());
     if listeners.is_empty() {
@@ -181,7 +181,7 @@ pub(super) fn raise(event: &Event) {
     }
 }
 
-/// The texts of an event as C has them.
+/// The texts of an event as C strings.
 struct Texts(Vec<(&'static str, CString)>);
 
 impl Texts {
@@ -333,7 +333,7 @@ fn order(command: Command, arguments: &[&str]) -> c_int {
     outcome.unwrap_or_else(|fault| c_int::from(fault.code))
 }
 
-/// A callback runs in the middle of the focus' work: its order is carried out after that.
+/// A callback runs in the middle of the focus' work, so its order waits until that is done.
 fn put_off(action: Action) -> c_int {
     ORDERED.with_borrow_mut(|ordered| {
         if ordered.len() >= MAX_ORDERED {

@@ -1,7 +1,7 @@
 //! The conference process: its main loop, its start after the fork, its end.
 //!
-//! One main thread waits for workers, switch, signals and the next deadline, and alone calls
-//! the host. Threads start here and nowhere else.
+//! One main thread waits for workers, switch, signals and the next deadline. Only this thread calls
+//! the host, and only this file starts threads.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -33,10 +33,10 @@ use crate::wire::sip::Headers;
 /// Frames taken in one turn, so that a flood of requests cannot keep the switch waiting.
 const FRAMES_A_TURN: usize = 256;
 
-/// Management queries answered in one turn: a long list takes a millisecond.
+/// Management queries answered in one turn; a long list takes a millisecond.
 const QUERIES_A_TURN: usize = 4;
 
-/// How often the process looks whether its parent still lives, at the least.
+/// Longest time between two checks that the parent still lives.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Why the conference process cannot work.
@@ -45,38 +45,38 @@ pub(crate) enum StartError {
     /// The kernel refused a file descriptor.
     #[error("no file descriptors for the main loop: {0}")]
     Files(#[from] io::Error),
-    /// The database cannot be used, and shall be.
+    /// The database cannot be used, and `db_on_error` demands it.
     #[error("database {0}")]
     Store(#[from] store::StoreError),
     /// The switch did not start.
     #[error(transparent)]
     Switch(#[from] crate::net::StartError),
-    /// Another conference process of this proxy has them.
+    /// Another conference process of this proxy has taken the listeners.
     #[error("the listeners are gone")]
     NoListeners,
-    /// There is no thread for the switch outside.
+    /// The thread for the outside switch cannot be started.
     #[error("cannot start the thread that drives the switch: {0}")]
     Link(#[source] io::Error),
-    /// There is no thread for look-ups.
+    /// The thread for look-ups cannot be started.
     #[error("cannot start the thread that resolves names: {0}")]
     Resolver(#[source] io::Error),
 }
 
-/// What ended a wait.
+/// The reason a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Nothing special: turn again.
+    /// No special reason: continue.
     Again,
     /// The host's own pipe is readable.
     HostPipe,
-    /// The process was told to end, or its parent died.
+    /// The process got a signal to end, or its parent died.
     End,
-    /// It panics again and again: the proxy is to be started anew.
+    /// It panics repeatedly: the proxy must be restarted.
     Broken,
 }
 
-/// A second panic within that time is one too many: what is broken stays so until the store
-/// has given a new process a whole state.
+/// Two panics within this time are too many: the fault stays until the store has given a new
+/// process a complete state.
 const PANICS_APART: Duration = Duration::from_secs(1);
 
 /// The conference process.
@@ -89,14 +89,14 @@ pub(crate) struct Conference<H, C = Focus> {
     buffer: Buffer,
     signals: Signals,
     waker: Waker,
-    /// The host's own pipe, negative for none.
+    /// The host's own pipe; negative if there is none.
     pipe: RawFd,
     parent: libc::pid_t,
-    /// The proxy has died under us, and the switch lives on without it: nobody is sent away.
+    /// The proxy has died under us, and the switch lives on without it: nobody gets a farewell.
     abandoned: bool,
     outside: bool,
-    /// The transaction of the request that is being taken: should that panic, nobody else
-    /// would ever answer it.
+    /// The transaction of the request being handled: after a panic nobody else would ever answer
+    /// it.
     taking: Option<TransactionId>,
     panicked: Option<Instant>,
 }
@@ -154,8 +154,8 @@ impl<H: Host> Conference<H> {
 }
 
 impl<H: Host, C: Core> Conference<H, C> {
-    /// Waits for something to do and does it, except for serving the host's pipe. Whatever
-    /// panics, signals and that pipe are looked at.
+    /// Waits for something to do and does it, except for serving the host's pipe. Signals and that
+    /// pipe are checked even after a panic.
     pub(crate) fn turn(&mut self) -> Turn {
         let mut pipe = false;
         let done = guard(false, || {
@@ -175,7 +175,7 @@ impl<H: Host, C: Core> Conference<H, C> {
         }
     }
 
-    /// Answers the request whose taking has panicked; whether panics follow each other.
+    /// Answers the request whose handling has panicked; true when panics follow each other.
     fn after_panic(&mut self) -> bool {
         if let Some(transaction) = self.taking.take() {
             let reply = Reply {
@@ -186,7 +186,7 @@ impl<H: Host, C: Core> Conference<H, C> {
                 to_tag: None,
                 until_ack: false,
             };
-            // Refused if the panic came after an answer.
+            // The host refuses it if the panic came after an answer.
             let _ = guard(Ok(()), || self.host.reply(transaction, &reply));
         }
         let now = Instant::now();
@@ -198,8 +198,8 @@ impl<H: Host, C: Core> Conference<H, C> {
         broken
     }
 
-    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch; after a
-    /// crash of the proxy only lets go of a switch outside. What panics is left out.
+    /// Ends every dialog, gives the last requests [`STOP_GRACE`], stops the switch; after a crash
+    /// of the proxy it only disconnects from an outside switch. A step that panics is skipped.
     pub(crate) fn stop(&mut self) {
         self.signals.limit_stop();
         if !self.abandoned {
@@ -263,13 +263,13 @@ impl<H: Host, C: Core> Conference<H, C> {
         self.write_lines();
     }
 
-    /// What callbacks of other modules have ordered.
+    /// Carries out the actions that callbacks of other modules ordered.
     fn carry_out_orders(&mut self) {
         for request in api::ordered() {
             let now = self.clock.now();
-            // Who ordered it has been told all that it will be.
+            // The module that ordered it already has its answer.
             self.service.order(now, request, &mut self.host);
-            // What came of it may have made them order more.
+            // The result may have made callbacks order more.
             self.waker.wake();
         }
     }
@@ -291,10 +291,10 @@ impl<H: Host, C: Core> Conference<H, C> {
     }
 }
 
-/// A store at work, how many rooms management made, and what was found.
+/// An open store, the number of rooms that management made, and the records found.
 type Found = (Store, usize, Vec<Record>);
 
-/// The store, unless everything is to be kept in memory.
+/// Opens the store, unless everything stays in memory.
 fn open_store(
     settings: &Settings,
     waker: &Waker,
@@ -308,14 +308,14 @@ fn open_store(
     Ok(Some((opened.store, opened.rooms, opened.records)))
 }
 
-/// Look-ups of SIP names, for the transports the host has a socket of.
+/// Look-ups of SIP names, for the transports of the host's sockets.
 fn start_resolver(host: &mut impl Host, waker: &Waker) -> Result<Resolver, StartError> {
     let mut has = |transport: Transport| {
         let anywhere = ["0.0.0.0:5060", "[::]:5060"].map(|it| it.parse().ok());
         let mut hops = anywhere.into_iter().flatten();
         hops.any(|address| host.has_socket(&Hop { address, transport }))
     };
-    // For datagrams a multi-homed host would look for a route to nowhere.
+    // For datagrams, a multi-homed host would look for a route to nowhere.
     let mut supported = vec![Transport::Udp];
     supported.extend(
         [Transport::Tcp, Transport::Tls]
@@ -327,7 +327,7 @@ fn start_resolver(host: &mut impl Host, waker: &Waker) -> Result<Resolver, Start
     Resolver::start(System::default(), supported, wake).map_err(StartError::Resolver)
 }
 
-/// The switch in this process, or the link to the one outside.
+/// Starts the switch in this process, or the link to the outside one.
 fn start_switch(
     settings: &Settings,
     waker: &Waker,

@@ -1,4 +1,4 @@
-//! What the conference process' main loop waits for: poll, eventfd, signals; and the page of
+//! Descriptors of the conference process' main loop (poll, eventfd, signals), and the page of
 //! memory all processes share.
 
 use std::ffi::{c_int, c_uint};
@@ -17,14 +17,14 @@ use crate::statistics::Statistics;
 pub(crate) struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    /// A waker of its own eventfd.
+    /// A waker with its own eventfd.
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: eventfd has no precondition.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         Ok(Self(Arc::new(owned(fd)?)))
     }
 
-    /// Makes the main loop turn.
+    /// Wakes the main loop.
     pub(crate) fn wake(&self) {
         let one = 1u64.to_ne_bytes();
         // A full counter means that the loop is about to wake anyway.
@@ -32,7 +32,7 @@ impl Waker {
         unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Forgets the wakes so far.
+    /// Clears the wakes so far.
     pub(crate) fn clear(&self) {
         let mut count = [0u8; 8];
         // SAFETY: the buffer is valid for its length.
@@ -46,15 +46,15 @@ impl AsRawFd for Waker {
     }
 }
 
-/// The host's signals to this process: whether it was told to end.
+/// The host's signals to this process, and the flag that SIGTERM sets.
 ///
-/// They are taken by handlers on the main thread and not blocked there, because what a script
-/// of the operator's starts (`exec`) inherits the mask, and a child that blocks SIGTERM cannot
-/// be ended. Handlers are not inherited.
+/// Handlers on the main thread take them, without blocking them: processes that the operator's
+/// script starts (`exec`) inherit the mask, and a child that blocks SIGTERM cannot be ended.
+/// Handlers are not inherited.
 #[derive(Debug)]
 pub(crate) struct Signals {
     told_to_end: &'static AtomicBool,
-    /// This process may be ended by SIGALRM.
+    /// SIGALRM may end this process.
     limits_stop: bool,
 }
 
@@ -63,8 +63,7 @@ static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
 /// The waker's file, for the handler.
 static WAKES: AtomicI32 = AtomicI32::new(-1);
 
-/// Signals whose handlers in the host would end this process, or do what is its main
-/// process' to do.
+/// Signals whose handlers in the host would end this process, or act for the main process.
 const TAKEN: [c_int; 6] = [
     libc::SIGTERM,
     libc::SIGINT,
@@ -74,9 +73,9 @@ const TAKEN: [c_int; 6] = [
     libc::SIGUSR2,
 ];
 
-/// How long a stop may take in all, once SIGTERM has come or the stop has begun: some three
-/// seconds are its own (farewells, connections, the last commit), and a main loop or a disk
-/// that hangs must not keep the process alive. Hosts wait longer (Kamailio) or kill earlier.
+/// Longest time for a stop, after SIGTERM or from its beginning. The stop itself needs some three
+/// seconds (farewells, connections, the last commit); a hanging main loop or disk must not keep the
+/// process alive. Hosts wait longer (Kamailio) or kill earlier.
 const LAST_RESORT_SECONDS: c_uint = 10;
 
 impl Signals {
@@ -96,7 +95,7 @@ impl Signals {
         })
     }
 
-    /// For a process that goes on: SIGTERM has come when `told_to_end` says so.
+    /// For a process that goes on: `told_to_end` stands for SIGTERM.
     #[cfg(test)]
     pub(crate) fn pretended(told_to_end: &'static AtomicBool) -> Self {
         Self {
@@ -110,7 +109,7 @@ impl Signals {
         self.told_to_end.load(Ordering::Relaxed)
     }
 
-    /// From here on this process ends in ten seconds at the latest, by SIGALRM.
+    /// Limits the rest of this process' life to ten seconds, by SIGALRM.
     pub(crate) fn limit_stop(&self) {
         if self.limits_stop {
             // SAFETY: alarm has no precondition; `take_over` left SIGALRM to the system.
@@ -157,8 +156,9 @@ extern "C" fn note(signal: c_int) {
     }
 }
 
-/// While it lives, this thread and those it starts block every signal but those a fault
-/// raises; the threads go on to: the host's signal code must never run on one of them.
+/// While it lives, this thread and the threads it starts block every signal except those that a
+/// fault raises; the threads keep blocking them: the host's signal code must never run on one of
+/// them.
 #[derive(Debug)]
 pub(crate) struct SignalsBlocked(libc::sigset_t);
 
@@ -195,9 +195,9 @@ impl Drop for SignalsBlocked {
     }
 }
 
-/// Ends this process by a signal, without a core: Kamailio's main process ends with success
-/// after a child that exits, whatever its status, and OpenSIPS adds up statuses so that theirs
-/// is lost; a service manager would not start the proxy again.
+/// Ends this process by a signal, without a core. An exit code would not do: Kamailio's main
+/// process ends with success after a child that exits, whatever its status, and OpenSIPS adds
+/// statuses up, so that this one is lost. The service manager would not restart the proxy then.
 pub(crate) fn abort() -> ! {
     // SAFETY: neither call has a precondition. Without a dumpable process there is no core,
     // wherever cores go.
@@ -207,7 +207,7 @@ pub(crate) fn abort() -> ! {
     }
 }
 
-/// Waits until one of the files is readable or the time is over; says which are.
+/// Waits until one of the files is readable or the time is over; returns the readable ones.
 pub(crate) fn wait_readable<const N: usize>(files: [RawFd; N], longest: Duration) -> [bool; N] {
     let mut polled = files.map(|fd| libc::pollfd {
         fd, // negative ones are ignored
@@ -221,7 +221,7 @@ pub(crate) fn wait_readable<const N: usize>(files: [RawFd; N], longest: Duration
     polled.map(|file| ready > 0 && file.revents != 0)
 }
 
-/// Lets that many octets wait behind a socket; more than the system's limit where this
+/// Enlarges the send buffer of a socket to this many octets; beyond the system's limit where this
 /// process may (before the host drops its privileges).
 pub(crate) fn enlarge_send_buffer(socket: RawFd, octets: usize) {
     let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
@@ -242,8 +242,8 @@ pub(crate) fn enlarge_send_buffer(socket: RawFd, octets: usize) {
     }
 }
 
-/// Asks the kernel for SIGTERM when the host's main process dies. It may have died before:
-/// [`is_parent`] tells.
+/// Requests SIGTERM from the kernel for when the host's main process dies. It may have died before:
+/// check with [`is_parent`].
 pub(crate) fn follow_parent() {
     // SAFETY: prctl with these arguments has no precondition.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };

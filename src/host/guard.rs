@@ -13,14 +13,14 @@ pub(crate) fn guard<R>(otherwise: R, body: impl FnOnce() -> R) -> R {
     match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result,
         Err(payload) => {
-            // A payload may panic when dropped; leaking it is the lesser evil.
+            // A payload may panic when dropped; leaking it does less harm.
             std::mem::forget(payload);
             otherwise
         }
     }
 }
 
-/// Sends the place of every panic to the host's log instead of standard error.
+/// Reports the place of every panic in the host's log instead of on standard error.
 pub(crate) fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,6 +1,5 @@
-//! Whether the host's memory is laid out as this module was built for: what both hosts' checks
-//! have in common. A place is compared with something the host itself says before anything is
-//! read or written through it.
+//! Checks of the host's memory layout, common to both hosts. Before anything is read or written
+//! through a place, its content is compared with a value that the host itself gives.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Debug;
@@ -18,7 +17,7 @@ use super::symbols::MissingSymbol;
 pub(crate) struct LayoutError {
     /// The place.
     pub(crate) what: &'static str,
-    /// What was found there.
+    /// The value found there.
     why: String,
 }
 
@@ -28,7 +27,7 @@ impl LayoutError {
         Self { what, why }
     }
 
-    /// Says in the log, once in this process, what becomes of requests now.
+    /// Logs the error once per process, with its consequence for requests.
     pub(crate) fn say_once(&self) {
         static SAID: AtomicBool = AtomicBool::new(false);
         if !SAID.swap(true, Ordering::Relaxed) {
@@ -43,7 +42,7 @@ impl From<MissingSymbol> for LayoutError {
     }
 }
 
-/// Both must be the same.
+/// Checks that both are the same.
 pub(crate) fn same<T: PartialEq + Debug>(
     what: &'static str,
     found: T,
@@ -58,7 +57,7 @@ pub(crate) fn same<T: PartialEq + Debug>(
     }
 }
 
-/// Looks at a place.
+/// Reads a place.
 ///
 /// # Safety
 /// Any octets are a `T`.
@@ -67,7 +66,7 @@ pub(crate) unsafe fn see<T>(what: &'static str, address: usize) -> Result<T, Lay
     unsafe { memory::read(address) }.map_err(|error| LayoutError::new(what, error))
 }
 
-/// Looks at a counted text.
+/// Reads a counted text.
 pub(crate) fn see_text(
     what: &'static str,
     start: *const c_char,
@@ -76,16 +75,16 @@ pub(crate) fn see_text(
     memory::text(start, length).map_err(|error| LayoutError::new(what, error))
 }
 
-/// Looks at a C string.
+/// Reads a C string.
 pub(crate) fn see_c_text(what: &'static str, start: *const c_char) -> Result<String, LayoutError> {
     memory::c_text(start).map_err(|error| LayoutError::new(what, error))
 }
 
-/// Rows that are looked at before a table counts as endless.
+/// Rows to read before a table counts as endless.
 const MOST_ROWS: usize = 512;
 
-/// The row with this name in a table of another module's that ends with a row without one: rows
-/// must be as large in the host as they are here, or their names are not found.
+/// The row with this name in another module's table, which ends with a row without a name. Rows
+/// must have the same size in the host as here, or their names are not found.
 ///
 /// # Safety
 /// Any octets are a `T`.

@@ -1,5 +1,5 @@
-//! Lines for the host's log. The host's own functions may be called by a process' main
-//! thread alone, so lines of other threads wait in a queue until that thread [`drain`]s it.
+//! Lines for the host's log. Only a process' main thread may call the host's own functions, so
+//! lines of other threads wait in a queue until that thread calls [`drain`].
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,20 +9,21 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::log::{Level, Line};
 use crate::time::Clock;
 
-/// Lines that may wait; a burst above that is dropped rather than grown without bound.
+/// Lines that may wait; further ones are dropped, so that a burst cannot grow the queue without
+/// bound.
 const QUEUE_LENGTH: usize = 1024;
 
-/// The host's way to write one line.
+/// The function that writes one line to the host's log.
 static WRITER: OnceLock<fn(&Line)> = OnceLock::new();
 static QUEUE: OnceLock<(Sender<Line>, Receiver<Line>)> = OnceLock::new();
 
-/// Sets the host's way to write one line; the first call decides.
+/// Sets the function that writes one line; only the first call has an effect.
 pub(crate) fn use_writer(writer: fn(&Line)) {
     let _ = WRITER.set(writer);
     queue();
 }
 
-/// Writes a line, at once on the main thread, through the queue from any other.
+/// Writes a line: at once on the main thread, through the queue on any other.
 pub(crate) fn write(line: &Line) {
     let Some(writer) = WRITER.get() else {
         return eprintln!("msrp_conference: {}", line.text);
@@ -34,7 +35,7 @@ pub(crate) fn write(line: &Line) {
     }
 }
 
-/// Writes what other threads left. Main thread only.
+/// Writes the lines of other threads. Main thread only.
 pub(crate) fn drain() {
     let Some(writer) = WRITER.get() else { return };
     for line in queue().1.try_iter().take(QUEUE_LENGTH) {
@@ -52,7 +53,7 @@ pub(crate) fn warning(text: impl std::fmt::Display) {
     write(&Line::new(Level::Warning, text));
 }
 
-/// A warning line that a flood of requests may cause: at most one a second and process.
+/// A warning that a flood of requests may cause: at most one a second per process.
 pub(crate) fn warning_in_a_flood(text: impl std::fmt::Display) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = Clock::start().now().since_epoch().as_secs();

@@ -1,26 +1,26 @@
-//! Memory of this process that may not be there: looked at through the kernel, which says so
-//! where a read would kill.
+//! Reads memory of this process that may not be mapped: through the kernel, which returns an error
+//! where a read would crash.
 
 use std::ffi::{c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
 
-/// Longest text that is looked at.
+/// Longest text to read, in octets.
 const TEXT: usize = 1024;
 
-/// Octets of a C string looked at in one go: a power of two, so that no piece crosses a page.
+/// Octets of a C string read at a time: a power of two, so that no piece crosses a page.
 const PIECE: usize = 64;
 
-/// Memory that cannot be looked at.
+/// Memory that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeekError {
     /// Nothing is mapped there, or not all of it.
     #[error("there is no memory at {0:#x}")]
     Absent(usize),
-    /// What stands there is no text, or an endless one.
+    /// The memory there holds no text, or one without an end.
     #[error("there is no text at {0:#x}")]
     NoText(usize),
-    /// The kernel does not let this process look.
+    /// The kernel does not let this process read it.
     #[error(
         "the system call process_vm_readv is refused ({0}): the module needs it to look at the \
          host's memory before it relies on it. Allow it in the sandbox (a container's seccomp \
@@ -32,7 +32,7 @@ pub(crate) enum PeekError {
 /// Copies `into.len()` octets from there.
 ///
 /// # Errors
-/// Nothing is mapped there, or looking is forbidden.
+/// The memory is not mapped, or reading is forbidden.
 pub(crate) fn peek(address: usize, into: &mut [u8]) -> Result<(), PeekError> {
     let local = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
@@ -54,7 +54,7 @@ pub(crate) fn peek(address: usize, into: &mut [u8]) -> Result<(), PeekError> {
     }
 }
 
-/// Whether this process may look at its memory at all.
+/// Whether this process may read its memory this way at all.
 ///
 /// # Errors
 /// It may not: a sandbox forbids the system call.
@@ -63,7 +63,7 @@ pub(crate) fn may_peek() -> Result<(), PeekError> {
     peek(&raw const KNOWN as usize, &mut [0])
 }
 
-/// A copy of what lies there.
+/// A copy of the value there.
 ///
 /// # Safety
 /// Any octets are a `T`.
@@ -83,7 +83,7 @@ pub(crate) unsafe fn read<T>(address: usize) -> Result<T, PeekError> {
 /// The counted text there; empty for a null pointer or no length.
 ///
 /// # Errors
-/// As for [`peek`]; it is longer than any text that is looked at.
+/// As for [`peek`]; also when it is longer than the longest text to read.
 pub(crate) fn text(start: *const c_char, length: c_int) -> Result<String, PeekError> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if start.is_null() || length == 0 {

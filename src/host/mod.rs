@@ -1,9 +1,9 @@
 //! The proxy this module was loaded into. The only place with `unsafe` code; `SAFETY.md`
 //! has the invariants it rests on.
 //!
-//! A constructor recognises the host by its symbols and fills the table `exports` in that
-//! host's layout. In a process that is no host (a test, `msrp-chat`) it does nothing.
-//! `opensips` and `kamailio` have the same files, so that a diff teaches the difference.
+//! A constructor recognises the host by its symbols and fills the table `exports` in that host's
+//! layout. In a process that is not a host (a test, `msrp-chat`) it does nothing. `opensips` and
+//! `kamailio` have the same files, so that a diff shows the differences.
 
 #[cfg(not(all(
     target_arch = "x86_64",
@@ -45,10 +45,10 @@ use std::sync::atomic::AtomicPtr;
 /// The conference process in the host's list of processes.
 const PROCESS_NAME: &str = "MSRP conference";
 
-/// What the script function returns when the request was taken.
+/// Return value of the script function for a request that was taken.
 const TAKEN: c_int = 1;
 
-/// What it returns otherwise: all negative, so false in a script.
+/// Return values for the other cases: all negative, so false in a script.
 mod refused {
     use std::ffi::c_int;
 
@@ -56,7 +56,7 @@ mod refused {
     pub(super) const NOT_OURS: c_int = -1;
     /// The request is malformed.
     pub(super) const MALFORMED: c_int = -2;
-    /// Asked for where it cannot be done, the argument in the script is malformed, or the host
+    /// The call is not possible in this route, the argument in the script is malformed, or the host
     /// has no memory left. The log says which.
     pub(super) const BROKEN: c_int = -3;
 
@@ -65,7 +65,7 @@ mod refused {
         Warning: 399 msrp_conference \"the conference process does not keep up\"\r\n";
 }
 
-/// Longest identity; a URI in a From header is far shorter.
+/// Longest identity in octets; a URI in a From header is far shorter.
 const IDENTITY_OCTETS: usize = 1024;
 
 /// Pseudo-variables as a host parsed them before the fork.
@@ -78,15 +78,15 @@ unsafe impl Send for Format {}
 // SAFETY: as above.
 unsafe impl Sync for Format {}
 
-/// Leaves this process at once, as it was told to: the host's own exit code is for its main
+/// Leaves this process at once after a request to end: the host's own exit code is for its main
 /// process.
 fn leave() -> ! {
     // SAFETY: _exit has no precondition.
     unsafe { libc::_exit(0) }
 }
 
-/// Leaves this process because it cannot work: the host stops, and its main process must not
-/// end with success.
+/// Leaves this process because it cannot work. The host stops, and its main process must not end
+/// with success.
 fn give_up() -> ! {
     fds::abort()
 }
@@ -98,7 +98,7 @@ pub struct Exports(UnsafeCell<[u64; 23]>);
 // SAFETY: written once, by the constructor, before the loader reads it; single-threaded.
 unsafe impl Sync for Exports {}
 
-/// The table the host's loader looks up.
+/// The table that the host's loader looks up.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static exports: Exports = Exports(UnsafeCell::new([0; 23]));

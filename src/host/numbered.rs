@@ -1,5 +1,5 @@
-//! Functions that differ by a number alone: hosts call some of ours without saying for which row
-//! of a table, so that each row has a function of its own.
+//! Functions that differ only by a number: hosts call some of ours without telling for which row of
+//! a table, so each row has its own function.
 
 /// The first `N` of them.
 pub(super) const fn first<F: Copy, const ALL: usize, const N: usize>(all: [F; ALL]) -> [F; N] {
@@ -16,7 +16,7 @@ pub(super) const fn first<F: Copy, const ALL: usize, const N: usize>(all: [F; AL
     some
 }
 
-/// `numbered!(run)` is `[run::<0>, run::<1>, …]`, as long as wanted.
+/// `numbered!(run)` is `[run::<0>, run::<1>, …]`, as long as needed.
 macro_rules! numbered {
     ($function:ident) => {
         $crate::host::numbered::numbered!($function:

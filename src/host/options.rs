@@ -3,12 +3,12 @@
 
 use crate::focus::{Role, ScriptOptions};
 
-/// What the script said about one request.
+/// Options that the script set for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// What the focus must know.
+    /// The options for the focus.
     pub(crate) script: ScriptOptions,
-    /// Who the caller is, instead of modparam `identity`.
+    /// The caller's identity, instead of modparam `identity`.
     pub(crate) identity: Option<String>,
 }
 
@@ -26,15 +26,15 @@ pub(crate) enum OptionError {
     Value {
         /// The option.
         name: &'static str,
-        /// What was said.
+        /// The rejected value.
         value: String,
-        /// What may be said.
+        /// The allowed values.
         allowed: &'static str,
     },
 }
 
-/// Reads the argument; an empty one says nothing. `identity` takes the rest of the text,
-/// since a URI may hold semicolons, and so stands last.
+/// Reads the argument; an empty one sets nothing. `identity` takes the rest of the text, since a
+/// URI may contain semicolons, so it must come last.
 pub(crate) fn parse(text: &str) -> Result<Options, OptionError> {
     let mut options = Options::default();
     let mut rest = text.trim();

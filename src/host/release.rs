@@ -1,5 +1,5 @@
-//! The host's build: its version, what it was compiled for and with, and whether this module
-//! knows its memory layout.
+//! The host's build: its version, its platform and compile options, and whether this module knows
+//! its memory layout.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl Release {
     }
 }
 
-/// A release, or what came before it: `3.6.8`, `4.0.0-beta`, `6.1.0-rc2`.
+/// A release or a version before it: `3.6.8`, `4.0.0-beta`, `6.1.0-rc2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     release: Release,
@@ -51,9 +51,9 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// The first `N.N.N` or `N.N` in the host's version text, such as
-    /// `opensips 3.6.8 (x86_64/linux)`, and the words behind it. A number behind it
-    /// (`5.6.3-2`) is a packager's.
+    /// The first `N.N.N` or `N.N` in the host's version text, such as `opensips 3.6.8
+    /// (x86_64/linux)`, and the words behind it. A number behind it (`5.6.3-2`) comes from a
+    /// packager.
     pub(crate) fn find(text: &str) -> Option<Self> {
         let start = text.find(|c: char| c.is_ascii_digit())?;
         let word = text.get(start..)?.split([' ', '(']).next()?;
@@ -80,13 +80,13 @@ impl Version {
 
 /// A series of the host whose layout is known.
 pub(crate) trait Series: 'static {
-    /// The oldest release it holds for.
+    /// The oldest release that it applies to.
     fn oldest(&self) -> Release;
     /// The newest release it was measured on.
     fn measured(&self) -> Release;
 }
 
-/// The series of a version; none for what came before the oldest release of its series.
+/// The series of a version; `None` for a version before the oldest release of its series.
 pub(crate) fn look_up<S: Series>(series: &'static [S], version: &Version) -> Option<&'static S> {
     let Version { release, pre } = version;
     let row = series.iter().find(|row| {
@@ -110,7 +110,7 @@ fn supported<S: Series>(series: &'static [S]) -> String {
     words.join(", ")
 }
 
-/// What a host says of itself.
+/// A host's description of its own build.
 #[derive(Clone, Debug)]
 pub(crate) struct Build {
     /// Its name.
@@ -123,13 +123,13 @@ pub(crate) struct Build {
     pub(crate) revision: String,
 }
 
-/// Compile options of a host, by what they do to the memory this module uses. The loader compares
-/// them with the module's, which are copies of the host's own: so this is the only look at them.
+/// Compile options of a host, by their effect on the memory this module uses. The loader compares
+/// them with the module's, which are copies of the host's own, so this is the only check of them.
 /// `openser-module/abi_check.sh flags` says which belong where.
 pub(crate) struct Flags {
     /// Nothing moves.
     pub(crate) measured: &'static [&'static str],
-    /// Something moves, or is not there: a host with one of them is refused.
+    /// Something moves, or is missing: a host with one of them is refused.
     pub(crate) refused: &'static [&'static str],
 }
 
@@ -153,7 +153,7 @@ enum Refusal {
     Flag(String),
 }
 
-/// What an operator should know of a host that is not refused.
+/// A remark to the operator about a host that is not refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Remark {
     #[error(
@@ -175,7 +175,7 @@ enum Remark {
     Revision(String),
 }
 
-/// The series of a host, and what is to be said about it.
+/// The series of a host, and the remarks about it.
 fn judge<S: Series>(
     build: &Build,
     series: &'static [S],
@@ -220,7 +220,7 @@ fn judge<S: Series>(
     Ok((row, remarks))
 }
 
-/// The series of a host; has said why not, and what is unusual about it.
+/// The series of a host; logs why not, and anything unusual about it.
 pub(crate) fn accept<S: Series>(
     build: &Build,
     series: &'static [S],
@@ -270,7 +270,7 @@ mod tests {
         refused: &["USE_COMP"],
     };
 
-    /// What is said about a host; `Err` when it is refused.
+    /// The remarks about a host; `Err` when it is refused.
     fn said(version: &str, machine: &str, flags: &str) -> Result<Vec<String>, String> {
         let build = Build {
             host: "OpenSIPS",

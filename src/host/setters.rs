@@ -1,4 +1,5 @@
-//! How both hosts hand a parameter over: by a function of its own, with a kind and a value.
+//! The parameters' setters: both hosts set a parameter by a function of its own, with a kind and a
+//! value.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
@@ -10,10 +11,10 @@ use crate::parameters::{TABLE, Value};
 /// The kind of text, in both hosts.
 pub(super) const TEXT: c_uint = 1;
 
-/// What the host calls for one parameter.
+/// The function that the host calls for one parameter.
 pub(super) type Setter = unsafe extern "C" fn(c_uint, *mut c_void) -> c_int;
 
-/// The host does not say which parameter it sets, so each number has a function of its own.
+/// The host does not tell which parameter it sets, so each number has its own function.
 pub(super) const SETTERS: [Setter; TABLE.len()] = numbered!(set);
 
 unsafe extern "C" fn set<const NUMBER: usize>(kind: c_uint, value: *mut c_void) -> c_int {

@@ -1,13 +1,13 @@
-//! Which of the host's sockets a request of ours leaves by.
+//! Choice of the host's socket for a request of ours.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::focus::Socket;
 use crate::resolve::{Hop, Transport};
 
-/// The host's own name of a socket that can send there: the wished one where that has the
-/// transport and family, else its sibling of that transport; 0 leaves the choice to the host. A
-/// socket of another transport must never be forced: the host would send by that one.
+/// The handle of a socket that can send to this destination: the wished one if it has the transport
+/// and family, else its sibling of that transport; 0 leaves the choice to the host. Never force a
+/// socket of another transport: the host would send by that one.
 pub(super) fn towards(wish: &Socket, to: &Hop, find: impl FnOnce(&Socket) -> u64) -> u64 {
     let address = wish.host.trim_matches(['[', ']']).parse::<IpAddr>();
     let other_family = |address: IpAddr| address.is_ipv4() != to.address.is_ipv4();
@@ -24,8 +24,8 @@ pub(super) fn towards(wish: &Socket, to: &Hop, find: impl FnOnce(&Socket) -> u64
     })
 }
 
-/// Peers that are nobody's (RFC 5737, RFC 3849), one of each transport and family: the host's
-/// socket towards the first it has one for is its default.
+/// Documentation addresses (RFC 5737, RFC 3849), one for each transport and family: the host's
+/// default socket is the one towards the first of them that it has a socket for.
 pub(super) fn samples() -> impl Iterator<Item = Hop> {
     let addresses: [IpAddr; 2] = [
         Ipv4Addr::new(192, 0, 2, 1).into(),
@@ -40,8 +40,8 @@ pub(super) fn samples() -> impl Iterator<Item = Hop> {
     })
 }
 
-/// Whether requests can come to a socket that is bound there: one bound to every address says
-/// nothing of where this machine is.
+/// Whether requests can reach a socket bound to this address; one bound to every address does not
+/// show the machine's own.
 pub(super) fn is_an_address(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     address.is_ok_and(|address| !address.is_unspecified())

@@ -1,5 +1,4 @@
-//! What both hosts do at start, before the first fork: settings, listeners, bridge,
-//! statistics.
+//! Start of both hosts before the first fork: settings, listeners, bridge, statistics.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +25,7 @@ static LISTENERS: Mutex<Option<net::Listeners>> = Mutex::new(None);
 
 static COLLECTED: Mutex<Option<Collected>> = Mutex::new(None);
 
-/// Before anything else, when a host was recognised: its log, panics, the shared page.
+/// Runs before anything else once a host is recognised: its log, panics, the shared page.
 pub(crate) fn prepare(writer: fn(&Line)) {
     logging::use_writer(writer);
     guard::report_panics();
@@ -50,8 +49,8 @@ pub(crate) fn take_parameter(number: usize, value: Value) -> bool {
     }
 }
 
-/// Settings and bridge, everything checked, every listener bound; `None` stops the start, and
-/// has said why.
+/// Settings and bridge, with everything checked and every listener bound; `None` stops the start,
+/// and has logged the reason.
 pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Bridge)> {
     let collected = match COLLECTED.lock() {
         Ok(collected) => collected.clone().unwrap_or_default(),
@@ -78,9 +77,9 @@ pub(crate) fn settings_and_bridge(groups: FurtherGroups) -> Option<(Settings, Br
     Some((settings, bridge))
 }
 
-/// Binds the listeners while the host may still take any port. Every process it forks has them
-/// then; the conference process serves them. They are not in the host's way: closed on exec,
-/// and deaf as soon as the switch has stopped.
+/// Binds the listeners while the host may still take any port. Every forked process inherits them;
+/// the conference process serves them. They do not disturb the host: they close on exec, and accept
+/// nothing once the switch has stopped.
 fn bind(listen: &[net::Listen]) -> Result<(), net::StartError> {
     let taken = |error: &net::StartError| match error {
         net::StartError::Bind { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
@@ -98,8 +97,8 @@ pub(crate) fn listeners() -> Option<net::Listeners> {
     LISTENERS.lock().ok()?.take()
 }
 
-/// Whether the proxy's user may use what it will have to. A database it may do without is left
-/// to the conference process, which says the same and goes on.
+/// Checks that the proxy's user may use the files it will need. A database that it may do without
+/// is left to the conference process, which reports the same and goes on.
 fn check_files(settings: &Settings, groups: FurtherGroups) -> Result<(), String> {
     match &settings.switch {
         SwitchPlace::Unix(socket) => {
@@ -120,7 +119,7 @@ fn check_files(settings: &Settings, groups: FurtherGroups) -> Result<(), String>
     }
 }
 
-/// The switch outside may come later; but if its socket is there, we must be let in.
+/// The outside switch may start later; but if its socket exists, the proxy must have access to it.
 fn check_socket(socket: &Path, groups: FurtherGroups) -> Result<(), String> {
     let Some(obstacle) = access::obstacle(socket, Wish::Write) else {
         return Ok(());

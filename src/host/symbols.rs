@@ -1,5 +1,5 @@
-//! Host functions and variables by name. The module has no undefined host symbols: what it
-//! calls is looked up in the process it was loaded into.
+//! Host functions and variables by name. The module has no undefined host symbols: it looks them up
+//! in the process it was loaded into.
 
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
@@ -59,7 +59,7 @@ pub(crate) unsafe fn beside(address: *const c_void, name: &CStr) -> *mut c_void 
     }
 }
 
-/// Where the module that has `address` begins, null when none has.
+/// The start of the module that contains `address`; null when there is none.
 pub(crate) fn module_of(address: *const c_void) -> *const c_void {
     let mut place = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: dladdr takes any address, and fills the record when it finds it in a module; the
@@ -70,7 +70,7 @@ pub(crate) fn module_of(address: *const c_void) -> *const c_void {
     }
 }
 
-/// Hosts take dlerror() as the success test of their own next call.
+/// Hosts use dlerror() as the success test of their own next call.
 fn forget_error() {
     // SAFETY: dlerror has no precondition.
     unsafe { libc::dlerror() };

@@ -1,4 +1,4 @@
-//! Text on its way through the C boundary.
+//! Conversion of text at the C boundary.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,8 +18,8 @@ pub(crate) unsafe fn octets<'a>(start: *const c_char, length: c_int) -> &'a [u8]
     }
 }
 
-/// Where text for a host begins. Of an empty slice Rust's own address is nobody's memory, and
-/// hosts look at the first octet before they look at the length.
+/// The address of a text for a host. Rust's address of an empty slice belongs to nobody, and hosts
+/// read the first octet before they check the length.
 pub(crate) fn start(octets: &[u8]) -> *mut c_char {
     match octets {
         [] => c"".as_ptr().cast_mut(),
@@ -41,13 +41,13 @@ pub(crate) unsafe fn of_c(text: *const c_char) -> String {
         .into_owned()
 }
 
-/// Octets as text; whatever is no UTF-8 becomes the replacement character.
+/// Octets as text; invalid UTF-8 becomes the replacement character.
 pub(crate) fn lossy(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
 
-/// Header lines as tm takes them. The host signs messages itself (`Server`, `User-Agent`)
-/// where the operator lets it.
+/// Header lines in tm's form. The host adds `Server` and `User-Agent` itself where the operator
+/// lets it.
 pub(crate) fn header_lines(headers: &Headers) -> String {
     let mut lines = String::new();
     for header in headers.iter() {
@@ -83,7 +83,7 @@ pub(crate) fn address(family: u32, octets: [u8; 16]) -> IpAddr {
     }
 }
 
-/// The way back: family, length and octets.
+/// The inverse: family, length and octets.
 pub(crate) fn address_octets(address: IpAddr) -> (u32, u32, [u8; 16]) {
     match address {
         IpAddr::V4(address) => {
@@ -95,7 +95,7 @@ pub(crate) fn address_octets(address: IpAddr) -> (u32, u32, [u8; 16]) {
     }
 }
 
-/// A host's address text as it stands in a URI: IPv6 in brackets.
+/// A host's address text in the form of a URI: IPv6 in brackets.
 pub(crate) fn uri_host(text: String) -> String {
     if text.contains(':') && !text.starts_with('[') {
         format!("[{text}]")
@@ -116,14 +116,14 @@ pub(crate) fn transport(number: c_int) -> &'static str {
     }
 }
 
-/// The way back: the number both hosts give a transport.
+/// The inverse: the number both hosts give a transport.
 pub(crate) fn protocol(transport: &str) -> u16 {
     let of = |number: &c_int| self::transport(*number) == transport;
     let number = [2, 3, 4, 5, 6].into_iter().find(of).unwrap_or(1);
     u16::try_from(number).unwrap_or(1)
 }
 
-/// What the host's `pv_printf` made of pseudo-variables; nothing where it could not.
+/// The output of the host's `pv_printf`; empty on failure.
 pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(0);
     match result {
@@ -132,12 +132,11 @@ pub(crate) fn printed(buffer: &[u8], result: c_int, length: c_int) -> &[u8] {
     }
 }
 
-/// What a script's pseudo-variables gave; the hosts print a missing value as `<null>`. Octets
-/// that are no UTF-8 are nothing, too: replaced, they would make one user of several.
+/// The value of a script's pseudo-variables; the hosts print a missing value as `<null>`. Octets
+/// that are not UTF-8 count as missing: replacing them could give several users the same name.
 pub(crate) fn evaluated(octets: &[u8]) -> String {
     let text = std::str::from_utf8(octets).unwrap_or_default();
-    // Of several addresses those that are missing are left out, but for the first, which says
-    // who it is.
+    // Missing addresses are left out, except for the first, which is the identity.
     let mut parts = text.split(',');
     let first = parts.next().unwrap_or_default();
     if first.contains("<null>") {

@@ -1,5 +1,5 @@
-//! The user the proxy will run as. Hosts run our `init` as root and drop their rights after
-//! it, so files are looked at with the rights that will be left.
+//! The user the proxy will run as. Hosts run our `init` as root and drop their privileges after it,
+//! so files are checked with the later rights.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
@@ -10,22 +10,22 @@ use nix::unistd::{
 
 use crate::host::{symbols, text};
 
-/// What becomes of root's further groups when the host drops its rights.
+/// The effect of the host's drop of privileges on root's supplementary groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FurtherGroups {
-    /// It takes those of the new user instead.
+    /// The host takes those of the new user instead.
     OfTheUser,
-    /// It keeps them.
+    /// The host keeps them.
     Kept,
 }
 
 /// An id that no file and nobody has.
 const NOBODY_AT_ALL: u32 = u32::MAX;
 
-/// Runs `look`, which only looks at files, with the rights the proxy will have. In `init`.
+/// Runs `look`, which only reads the file system, with the rights the proxy will have. In `init`.
 ///
 /// # Errors
-/// Root's own rights are not to be had back.
+/// Root's own rights cannot be restored.
 pub(crate) fn as_the_proxy_will_run<R>(
     groups: FurtherGroups,
     look: impl FnOnce() -> R,
@@ -36,7 +36,7 @@ pub(crate) fn as_the_proxy_will_run<R>(
     }
 }
 
-/// What the kernel judges access to files by.
+/// The ids by which the kernel decides on access to files.
 #[derive(Debug)]
 struct Rights {
     user: Uid,
@@ -45,7 +45,7 @@ struct Rights {
 }
 
 impl Rights {
-    /// `None`: they stay what they are, or the host will say itself why they cannot change.
+    /// `None`: the rights stay as they are, or the host itself will report why they cannot change.
     fn of_proxy(further: FurtherGroups) -> Option<Self> {
         if !geteuid().is_root() {
             return None;
@@ -69,7 +69,7 @@ impl Rights {
         })
     }
 
-    /// The rights of now.
+    /// The present rights.
     fn current() -> io::Result<Self> {
         Ok(Self {
             user: setfsuid(Uid::from_raw(NOBODY_AT_ALL)),
@@ -84,13 +84,12 @@ impl Rights {
         self.assume()?;
         let result = look();
         before.assume()?;
-        // The kernel takes them from whoever changes its rights.
+        // The kernel clears the dumpable flag when the rights change.
         set_dumps(dumps);
         Ok(result)
     }
 
-    /// Only what the kernel judges access to files by changes: this thread stays root, and may
-    /// always go back.
+    /// Changes only the ids for access to files: this thread stays root, and may always go back.
     fn assume(&self) -> io::Result<()> {
         if getgroups()? != self.groups {
             setgroups(&self.groups)?;
@@ -105,7 +104,7 @@ impl Rights {
     }
 }
 
-/// A name or number, as both hosts read it; a number alone brings no group along.
+/// A name or number, read as both hosts do; a number alone implies no group.
 fn account(text: &str) -> Option<(Uid, Option<User>)> {
     match text.parse() {
         Ok(number) => Some((Uid::from_raw(number), None)),
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
     use crate::access::{self, Wish};
 
-    /// Nobody's, on any Linux.
+    /// The user nobody of any Linux.
     const NOBODY: u32 = 65534;
 
     #[test]

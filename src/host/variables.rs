@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use crate::focus::{DETAILS, Detail, Event};
 use crate::statistics::{self, ALL};
 
-/// Buffers that are used in turn: a script may compare several variables with each other.
+/// Buffers used in turn: a script may compare several variables with each other.
 const BUFFERS: usize = 8;
 /// Longest text given, octets; longer ones are cut.
 const TEXT: usize = 1024;
@@ -17,10 +17,10 @@ const TEXTUAL: c_int = 4;
 const NUMERIC: c_int = 8;
 const COUNTS_AS_NUMBER: c_int = 16;
 
-/// What stands in the parentheses.
+/// The name in the parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variable {
-    /// How many rooms there are.
+    /// Number of rooms.
     Rooms,
     /// A statistic, by its number.
     Statistic(usize),
@@ -33,7 +33,7 @@ pub(super) enum Variable {
 /// Its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// There is none.
+    /// No value.
     Nothing,
     /// A number.
     Number(u64),
@@ -44,11 +44,11 @@ pub(super) enum Found {
 /// A value in the parts of which each host's record of one is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Given {
-    /// Where the text stands until some more values have been given, and how long it is.
+    /// Address and length of the text, which stays until some more values have been given.
     pub(super) text: (*mut u8, usize),
-    /// The number, 0 where there is none.
+    /// The number; 0 if there is none.
     pub(super) number: u64,
-    /// Which of them there is.
+    /// Which of the two exist.
     pub(super) flags: c_int,
 }
 
@@ -116,7 +116,7 @@ impl Variable {
 }
 
 impl Found {
-    /// What the host gets. A number is also given as text.
+    /// The value in the host's form. A number is also given as text.
     pub(super) fn given(self) -> Given {
         let (text, number, flags) = match self {
             Self::Nothing => (String::new(), 0, NOTHING),
@@ -146,7 +146,7 @@ fn detail(event: Option<&Event>, number: usize) -> Found {
     }
 }
 
-/// Runs something while scripts may ask about this event.
+/// Runs a function while scripts may read this event.
 pub(super) fn during<R>(event: &Event, run: impl FnOnce() -> R) -> R {
     CURRENT.replace(Some(event.clone()));
     let result = run();
@@ -154,7 +154,7 @@ pub(super) fn during<R>(event: &Event, run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A text that stays where it is until some more have been given: address and length.
+/// Keeps a text in place until some more have been given: address and length.
 fn lend(text: &str) -> (*mut u8, usize) {
     let slot = NEXT.get();
     NEXT.set((slot + 1) % BUFFERS);

@@ -1,5 +1,5 @@
-//! The script function, in the host's worker processes: make the transaction, hand the request
-//! over, never wait. The same for both hosts, over the [`Primitives`] each implements.
+//! The script function, in the host's worker processes: makes the transaction, hands the request
+//! over, and never waits. The same for both hosts, over the [`Primitives`] each implements.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
@@ -30,7 +30,7 @@ impl Message<'_> {
         Some(Self(NonNull::new(address)?, PhantomData))
     }
 
-    /// What the host calls it.
+    /// The host's pointer to it.
     pub(super) fn address(&self) -> *mut c_void {
         self.0.as_ptr()
     }
@@ -50,20 +50,21 @@ impl Transaction {
     }
 }
 
-/// What tm made of a request.
+/// The outcome of creating a transaction in tm.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Created {
     /// Its transaction, made now or by the script before.
     Transaction(Transaction),
-    /// A transaction that does not hold the request where this series keeps it, as was said.
+    /// A transaction that does not hold the request where this series keeps it; the error is
+    /// already logged.
     Misplaced(Transaction),
-    /// A retransmission, which tm has dealt with.
+    /// A retransmission, which tm has handled.
     Absorbed,
     /// None: the request is malformed, or tm has no memory left.
     Failed(c_int),
 }
 
-/// Where the host says a request lies: addresses and lengths that nobody has checked.
+/// The place of a request according to the host: unchecked addresses and lengths.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// The buffer the message was received into.
@@ -76,7 +77,7 @@ pub(super) struct Place {
     pub(super) line_length: c_int,
 }
 
-/// What travels beside a request.
+/// Data that accompanies a request.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// The Request-URI as the script left it.
@@ -85,28 +86,28 @@ pub(super) struct Envelope {
     pub(super) socket: Socket,
 }
 
-/// What the worker needs of a host. Whatever looks at parsed headers wants a [`Transaction`],
-/// which only [`Primitives::create`] gives.
+/// The host functions that the worker needs. Functions that look at parsed headers take a
+/// [`Transaction`], which only [`Primitives::create`] gives.
 pub(super) trait Primitives {
     /// The way to the conference process.
     fn bridge(&self) -> &Bridge;
-    /// Whether the script runs a kind of route in which a request may be answered.
+    /// Whether the script runs a kind of route that may answer a request.
     fn answers_here(&self) -> bool;
-    /// Where the request lies; `None` for a response.
+    /// The place of the request; `None` for a response.
     fn place(&self, message: &Message<'_>) -> Option<Place>;
-    /// What travels beside it, once its [`Place`] was found right.
+    /// The data that accompanies it, once its [`Place`] was found right.
     ///
     /// # Errors
-    /// The layout is not what it should be.
+    /// The layout is wrong.
     fn envelope(&self, message: &Message<'_>) -> Result<Envelope, LayoutError>;
-    /// Who the caller is: what the host's parser makes of modparam `identity`.
+    /// The caller's identity: the host's expansion of modparam `identity`.
     fn identity(&self, message: &Message<'_>) -> String;
     /// The request's transaction.
     fn create(&self, message: &Message<'_>) -> Created;
-    /// Keeps the transaction beyond the end of the script, and has a CANCEL for an INVITE
-    /// reported, whoever answers it. False when the host has no memory for that.
+    /// Keeps the transaction beyond the end of the script, and registers a report of a CANCEL for
+    /// an INVITE, no matter who answers it. False when the host has no memory for that.
     fn keep(&self, message: &Message<'_>, transaction: &Transaction, invite: bool) -> bool;
-    /// The To-tag tm will put into every answer that lacks one, where it does so by itself.
+    /// The To-tag that tm will put into every answer without one; `None` if the host adds none.
     fn reply_tag(&self, message: &Message<'_>, transaction: &Transaction) -> Option<String>;
     /// Answers without a body, with these header lines.
     fn answer(
@@ -117,13 +118,13 @@ pub(super) trait Primitives {
         reason: &CStr,
         headers: &str,
     );
-    /// The INVITE's transaction that a CANCEL means.
+    /// The INVITE's transaction that a CANCEL refers to.
     fn cancelled(&self, message: &Message<'_>, transaction: &Transaction) -> Option<TransactionId>;
-    /// Has tm absorb an ACK.
+    /// Makes tm absorb an ACK.
     fn absorb(&self, message: &Message<'_>);
 }
 
-/// `msrp_conference_handle([options])`: what the script gets.
+/// `msrp_conference_handle([options])`: returns the result for the script.
 pub(super) fn handle(host: &impl Primitives, message: &Message<'_>, argument: &str) -> c_int {
     let Some(place) = host.place(message) else {
         return refused::NOT_OURS;
@@ -173,8 +174,8 @@ pub(super) fn handle(host: &impl Primitives, message: &Message<'_>, argument: &s
 }
 
 impl Place {
-    /// The request from its first octet, unless the method does not lie at the start of the
-    /// buffer, behind nothing but line ends (RFC 3261 §7.5).
+    /// The request from its first octet. An error if the method is not at the start of the buffer,
+    /// with nothing but line ends before it (RFC 3261 §7.5).
     ///
     /// # Safety
     /// If buffer and method lie as they should, the buffer has `length` octets.
@@ -197,7 +198,7 @@ impl Place {
     }
 }
 
-/// Transaction first, so that retransmissions end here; then the hand-over.
+/// Makes the transaction first, so that retransmissions end here; then hands the request over.
 fn hand_over(
     host: &impl Primitives,
     message: &Message<'_>,
@@ -235,8 +236,7 @@ fn hand_over(
     TAKEN
 }
 
-/// Whether this process has not handed this transaction over just before: a script may call
-/// twice.
+/// Whether this process has not just handed this transaction over: a script may call twice.
 fn is_first_hand_over(transaction: TransactionId) -> bool {
     thread_local! {
         static LAST: Cell<Option<TransactionId>> = const { Cell::new(None) };
@@ -244,8 +244,8 @@ fn is_first_hand_over(transaction: TransactionId) -> bool {
     LAST.replace(Some(transaction)) != Some(transaction)
 }
 
-/// An ACK may carry an answer, so it goes over before tm absorbs it. One that cannot is not
-/// absorbed: tm repeats its 2xx, and the peer its ACK.
+/// Hands an ACK over before tm absorbs it, as it may carry an answer. If that fails, tm does not
+/// absorb it: tm repeats its 2xx, and the peer its ACK.
 fn acknowledge(host: &impl Primitives, message: &Message<'_>, arrival: Arrival) -> c_int {
     match host.bridge().send(&Frame::Request(Box::new(arrival))) {
         Ok(()) => host.absorb(message),
@@ -254,7 +254,7 @@ fn acknowledge(host: &impl Primitives, message: &Message<'_>, arrival: Arrival) 
     TAKEN
 }
 
-/// The CANCEL is answered here; what it means for the INVITE the focus decides.
+/// Answers the CANCEL; the focus decides on its effect on the INVITE.
 fn cancel(host: &impl Primitives, message: &Message<'_>) -> c_int {
     let transaction = match host.create(message) {
         Created::Transaction(transaction) => transaction,
@@ -267,7 +267,8 @@ fn cancel(host: &impl Primitives, message: &Message<'_>) -> c_int {
         host.answer(message, &transaction, 481, reason, "");
         return TAKEN;
     };
-    // tm may have reported it, unless it overtook the INVITE: then nobody has asked tm to.
+    // tm may have reported it, except when it overtook the INVITE, as the report was not registered
+    // yet.
     if let Err(error) = host.bridge().send(&Frame::Cancel(invite)) {
         log::warning_in_a_flood(format_args!("a CANCEL was lost: {error}"));
     }
@@ -286,7 +287,7 @@ fn no_transaction(code: c_int) -> c_int {
     refused::MALFORMED
 }
 
-/// The message is not where this series keeps it: nothing of it is touched.
+/// Handles a message that is not where this series keeps it: touches nothing of it.
 fn distrust(host: &impl Primitives, message: &Message<'_>, error: &LayoutError) -> c_int {
     error.say_once();
     match host.create(message) {

@@ -1,6 +1,6 @@
-//! What each command does: how its arguments are read, what must be looked up before, and what
-//! is done on the focus. The matches are exhaustive, so that the compiler names what a new command
-//! still lacks.
+//! The actions of the commands: reading of arguments, the store query needed before, and the effect
+//! on the focus. The matches are exhaustive, so that the compiler points out the missing parts of a
+//! new command.
 
 use super::answer::{Answer, Fault, Value};
 use super::arguments::{Call, Given, Page};
@@ -12,30 +12,30 @@ use crate::focus::{Focus, OperatorError, Pattern, Role, RoomEntry};
 use crate::statistics::{ALL, Statistics};
 use crate::time::Moment;
 
-/// A command whose arguments were understood.
+/// A command with valid arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The rooms, by name.
     List(Page),
-    /// One room and who is in it.
+    /// One room and its participants.
     Show(RoomUri, Page),
-    /// Make a room that lasts.
+    /// Make a lasting room.
     Create(Box<RoomEntry>),
     /// End a room's conference.
     End(RoomUri),
-    /// Invite a party.
+    /// Invite a user into a room.
     Invite(RoomUri, String),
-    /// Take a user out.
+    /// Remove a user from a room.
     Expel(RoomUri, UserUri),
     /// Give a user a role.
     Role(RoomUri, UserUri, Role),
-    /// Tell everybody in a room something.
+    /// Send everybody in a room a message.
     Say(RoomUri, String),
-    /// Let only moderators in, or everybody again.
+    /// Admit only moderators, or everybody again.
     Lock(RoomUri, bool),
-    /// Keep somebody out, or let him in again: an address, `*` for any characters.
+    /// Ban an address, or lift the ban; `*` stands for any characters.
     Ban(RoomUri, Pattern, bool),
-    /// Read again what can be read again.
+    /// Read the certificate files again.
     Reload,
     /// The statistics.
     Stats,
@@ -45,7 +45,7 @@ impl Call {
     /// Reads the arguments.
     ///
     /// # Errors
-    /// 400, with what is wrong.
+    /// 400, with the error.
     pub fn read(&self) -> Result<Action, Fault> {
         let given = Given::sort(self)?;
         Ok(match self.command {
@@ -73,10 +73,10 @@ impl From<OperatorError> for Fault {
     }
 }
 
-/// Carries an action out. `Reload` and `Stats` are not the focus' business.
+/// Carries an action out. `Reload` and `Stats` do not belong to the focus.
 ///
 /// # Errors
-/// What was asked for is not there, or may not be.
+/// The object does not exist, or the action is not allowed.
 pub fn run(focus: &mut Focus, now: Moment, action: &Action) -> Answer {
     focus.begin(now);
     match action {
@@ -104,7 +104,7 @@ pub fn run(focus: &mut Focus, now: Moment, action: &Action) -> Answer {
     }
 }
 
-/// What must be looked up in the store before an action can be carried out.
+/// The store query that an action needs before it can be carried out.
 pub fn needs(focus: &Focus, action: &Action) -> Option<StoreQuery> {
     match action {
         Action::List(Page { limit, offset }) => focus.page_needed(*offset, *limit),

@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest text of an error, in octets. Kamailio's binrpc drops the whole answer when it is
-/// longer, so that kamcmd prints nothing; its JSON-RPC cuts it at 127.
+/// Longest error text, in octets. Kamailio's binrpc drops the whole answer when it is longer, so
+/// that kamcmd prints nothing; its JSON-RPC cuts it at 127.
 pub const MAX_FAULT: usize = 119;
 
-/// Why a command was not carried out: a code as SIP and HTTP have them, and a text for people.
+/// Why a command was not carried out: a code as in SIP and HTTP, and a text for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code} {text}")]
 pub struct Fault {
     /// 400, 404, 409, 500, 503, 504.
     pub code: u16,
-    /// What is wrong.
+    /// The error text.
     pub text: String,
 }
 
@@ -42,10 +42,10 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 /// The outcome of a command.
 pub type Answer = Result<Value, Fault>;
 
-/// What JSON-RPC and binrpc have in common.
+/// The values that JSON-RPC and binrpc have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
-    /// Nothing to say: not known, or not set.
+    /// No value: unknown, or not set.
     Null,
     /// Yes or no.
     Flag(bool),

@@ -1,4 +1,4 @@
-//! A command as it came, and what its arguments say.
+//! A command as it came, and the reading of its arguments.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::wire::sip::Uri;
 /// One argument.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Argument {
-    /// Its name; by position when there is none.
+    /// Its name; `None` for an argument by position.
     pub name: Option<String>,
     /// A string, or a number as digits; `None` for anything else.
     pub value: Option<String>,
@@ -36,10 +36,10 @@ impl Argument {
     }
 }
 
-/// A command as a host's interface took it, not yet looked at.
+/// A command as a host's interface took it, not validated yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Which.
+    /// The command.
     pub command: Command,
     /// Its arguments, in the order given.
     pub arguments: Vec<Argument>,
@@ -48,9 +48,9 @@ pub struct Call {
 /// A part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most.
+    /// The most entries to return.
     pub limit: usize,
-    /// How many to leave out first.
+    /// Number of entries to skip.
     pub offset: usize,
 }
 
@@ -129,7 +129,7 @@ impl<'a> Given<'a> {
         Ok(UserUri::new(self.uri("user")?.address_of_record()))
     }
 
-    /// A room with its options, as modparam `room` has it.
+    /// A room with its options, in the form of modparam `room`.
     pub(super) fn room_entry(&self) -> Result<RoomEntry, Fault> {
         let mut text = self.text("room").to_owned();
         if let Some(options) = self.optional("options") {
@@ -139,7 +139,7 @@ impl<'a> Given<'a> {
         parameters::room(&with_scheme(&text)).map_err(not_a_room)
     }
 
-    /// An address for which `*` may stand.
+    /// An address, with `*` for any characters.
     pub(super) fn pattern(&self) -> Result<Pattern, Fault> {
         let text = self.text("user").trim();
         let wrong = |error| Fault::new(400, format_args!("user {}: {error}", quoted(text)));
@@ -205,10 +205,10 @@ impl<'a> Given<'a> {
     }
 }
 
-/// What is wrong with the room or with one of its options.
+/// The fault for an invalid room or room option.
 fn not_a_room(error: ParameterError) -> Fault {
     let allowed = error.allowed;
-    // Which room it is, whoever asks knows.
+    // The sender of the command knows which room it is.
     let wrong = error.value.rsplit(';').next().unwrap_or_default();
     Fault::new(
         400,
@@ -216,9 +216,9 @@ fn not_a_room(error: ParameterError) -> Fault {
     )
 }
 
-/// What was given, as an error shows it.
+/// An argument as an error shows it.
 fn quoted(text: &str) -> String {
-    /// So that the rest of the error has room, however the text is escaped.
+    /// Leaves room for the rest of the error, however the text is escaped.
     const MOST: usize = 40;
     shortened(&format!("{text:?}"), MOST)
 }

@@ -1,10 +1,10 @@
-//! What an operator may ask and order at run time: one table of commands that both hosts'
-//! management interfaces and `docs/management.md` are made of.
+//! Management commands of an operator at run time: one table, from which both hosts' management
+//! interfaces and `docs/management.md` are made.
 //!
-//! The face of a host hands the arguments over as they came ([`Call`]); here they are read
-//! ([`Call::read`]), carried out on the focus ([`run`]) and answered by a [`Value`], which the
-//! face turns into what its interface speaks. Nothing here touches a socket or a clock.
-//! Management may do everything: who may reach it is the host's business.
+//! Each host's interface hands the arguments over as they came ([`Call`]). [`Call::read`] validates
+//! them, [`run`] carries the command out on the focus, and the interface converts the resulting
+//! [`Value`] into its own form. This folder touches no socket and no clock. Management may do
+//! everything: the host decides who may reach it.
 
 mod action;
 mod answer;

@@ -1,4 +1,4 @@
-//! Rooms and users as answers show them.
+//! Rooms and users in the form of answers.
 
 use super::answer::Value;
 use crate::focus::{EndpointDetail, RoomDetail, RoomSummary, UserDetail};

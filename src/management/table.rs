@@ -19,14 +19,14 @@ pub struct CommandParameter {
     pub name: &'static str,
     /// Whether it may be left out; optional ones stand last.
     pub optional: bool,
-    /// What it means.
+    /// Its meaning, for the documentation.
     pub doc: &'static str,
 }
 
-/// What is known of a command.
+/// Description of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandInfo {
-    /// Which.
+    /// The command.
     pub command: Command,
     /// The name, without that of the module.
     pub name: &'static str,
@@ -34,9 +34,9 @@ pub struct CommandInfo {
     pub parameters: &'static [CommandParameter],
     /// Whether the answer is a list.
     pub lists: bool,
-    /// What it does.
+    /// Its effect, for the documentation.
     pub doc: &'static str,
-    /// What it answers.
+    /// Its answer, for the documentation.
     pub answer: &'static str,
     /// Arguments worth showing.
     pub example: &'static [&'static str],
@@ -266,7 +266,7 @@ const _: () = {
 };
 
 impl Command {
-    /// What is known of it.
+    /// The description of this command.
     pub fn info(self) -> &'static CommandInfo {
         &COMMANDS[self as usize]
     }

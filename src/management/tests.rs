@@ -180,7 +180,7 @@ fn mistakes_are_told_with_what_is_allowed() {
     }
 }
 
-/// Or kamcmd prints nothing at all, and JSON-RPC half of it.
+/// Longer errors make kamcmd print nothing at all, and JSON-RPC half of the text.
 #[test]
 fn errors_fit_every_interface() {
     let long = "ü".repeat(2_000);
@@ -201,7 +201,7 @@ fn errors_fit_every_interface() {
     for (command, arguments) in calls {
         let fault = call(command, &arguments).read().expect_err("refused");
         assert!(fault.text.len() <= MAX_FAULT, "{fault}");
-        // The end says what is allowed, or where to read it.
+        // The end names the allowed values, or the place to read about them.
         assert!(!fault.text.ends_with('…'), "{fault}");
     }
     assert_eq!(Fault::new(400, &long).text.len(), MAX_FAULT);
@@ -249,7 +249,7 @@ fn a_room_is_made_listed_shown_and_ended() {
     }
     assert_eq!(order(&mut focus, Command::End, &["team@h"]), ok());
     assert_eq!(code(order(&mut focus, Command::Show, &["team@h"])), 404);
-    // What is configured stays.
+    // Configured rooms stay.
     assert_eq!(order(&mut focus, Command::End, &["lobby@h"]), ok());
     assert!(order(&mut focus, Command::Show, &["lobby@h"]).is_ok());
 }
@@ -316,7 +316,7 @@ fn a_list_of_many_pages() {
 }
 
 impl Focus {
-    /// Whether nothing but log lines is to be done.
+    /// Whether log lines are the only outputs.
     fn is_idle_but_for_lines(&mut self) -> bool {
         std::iter::from_fn(|| self.poll()).all(|output| matches!(output, Output::Log(_)))
             && self.counts() == focus::Counts::default()

@@ -1,9 +1,10 @@
-//! Takes connections, carries handshakes of TLS and WebSocket to their end, reads until the first request
-//! names a session, and hands the connection to the thread that has it. What is no MSRP or
-//! names no session goes to any thread: the switch there knows what to answer.
+//! Takes connections and completes their TLS and WebSocket handshakes. An acceptor reads until the
+//! first request names a session, then hands the connection to the thread that has that session. A
+//! connection that speaks no MSRP, or whose first request names no session, goes to an arbitrary
+//! thread: the switch there sends the error response.
 //!
-//! Plain connections are taken by one thread, those of TLS by as many as there are switch
-//! threads: a flood of handshakes costs their processor time and no chat.
+//! One thread accepts plain connections; as many as there are switch threads accept TLS
+//! connections. A flood of handshakes therefore takes no processor time from chat.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -37,16 +38,18 @@ use crate::wire::websocket::Violation;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
 /// How long a TLS handshake may take: a few round trips of a bad network.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes at a time, counted once the ClientHello is there. Each may hold 64 KiB of
-/// the peer's certificates.
+/// Time to read the rest of a peer whose WebSocket was refused.
+const REFUSED_LINGER: Duration = Duration::from_secs(1);
+/// Limit of concurrent TLS handshakes, counted from the ClientHello. Each may hold 64 KiB of the
+/// peer's certificates.
 pub(super) const MAX_HANDSHAKES: usize = 1024;
-/// How often the certificate files are looked at.
+/// Interval between two checks of the certificate files.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(1);
-/// Ciphertext read at once before the first request is whole.
+/// Bytes of ciphertext read per call before the first request is whole.
 const SCRATCH: usize = 4096;
-/// The To-Path is the first header (RFC 4975 §9): a longer start is not waited for.
+/// The To-Path is the first header (RFC 4975 §9), so a longer start cannot name a session.
 const FIRST_LINES: usize = 4096;
-/// A pause after the operating system had no descriptor left.
+/// Pause after the operating system ran out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// State shared by the accepting threads and their tasks.
@@ -58,7 +61,7 @@ pub(super) struct Acceptor {
     pub(super) next: AtomicUsize,
     pub(super) descriptors: Descriptors,
     pub(super) strangers: Arc<Strangers>,
-    /// Of them, those whose handshake is under way.
+    /// The strangers whose handshake is in progress.
     pub(super) handshakes: Arc<Strangers>,
     pub(super) complaints: Complaints,
     pub(super) origins: Origins,
@@ -173,7 +176,7 @@ impl Acceptor {
         }
     }
 
-    /// The handshake of WebSocket; what has come of MSRP with it.
+    /// Completes the WebSocket handshake; returns the MSRP octets that came with it.
     async fn upgrade(&self, greeted: &mut Greeted) -> Option<Vec<u8>> {
         let peer = greeted.stream.peer_addr().ok()?;
         let upgrade = tokio::time::timeout(UPGRADE_TIMEOUT, greeted.upgrade(&self.origins));
@@ -192,7 +195,7 @@ impl Acceptor {
         self.complain(log::Level::Info, &what, problem);
     }
 
-    /// Reads until it is known which thread has the session.
+    /// Reads until the thread that has the session is known.
     async fn greet(
         &self,
         mut greeted: Greeted,
@@ -235,9 +238,9 @@ impl Acceptor {
         }
     }
 
-    /// Certificate files are read again when they change. Three `stat` calls a second cost
-    /// nothing that can be measured, need no thread, and keep the fingerprint in our SDP
-    /// true whether or not somebody connects.
+    /// Rereads the certificate files when they change. Three `stat` calls a second have no
+    /// measurable cost, need no thread, and keep the fingerprint in our SDP correct even when
+    /// nobody connects.
     pub(super) async fn watch_certificate(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CERTIFICATE_CHECK).await;
@@ -258,7 +261,7 @@ impl Acceptor {
         }
     }
 
-    /// The thread for a connection that begins like this; `None`: more must be read.
+    /// Chooses the thread for a connection that begins with these octets; `None`: read more first.
     fn thread_of(&self, octets: &[u8]) -> Option<usize> {
         let session = match session(octets) {
             First::Session(session) => session,
@@ -271,8 +274,8 @@ impl Acceptor {
     }
 }
 
-/// What went wrong with connections nobody knows is said a few times a second at most: a line
-/// wakes the thread of the focus.
+/// Rate limit for log lines about unidentified connections: a few a second, because each line wakes
+/// the thread of the focus.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     state: Mutex<Option<(Instant, u32)>>,
@@ -282,7 +285,7 @@ pub(super) struct Complaints {
 impl Complaints {
     const A_SECOND: u32 = 5;
 
-    /// Complaints suppressed since the last one logged; `None` if this one is suppressed, too.
+    /// Number of lines suppressed since the last one logged; `None` if this one is suppressed too.
     fn one_more(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -327,7 +330,7 @@ impl Greeted {
         }
     }
 
-    /// The handshake of WebSocket; gives what has come after it.
+    /// Completes the WebSocket handshake; returns the octets that came after it.
     async fn upgrade(&mut self, origins: &Origins) -> io::Result<Vec<u8>> {
         let mut request = Request::default();
         let mut buffer = [0; SCRATCH];
@@ -341,6 +344,11 @@ impl Greeted {
                 Verdict::Wait => {}
                 Verdict::Refuse { response, why } => {
                     self.write(&response).await?;
+                    self.stream.shutdown().await?;
+                    // Unread octets would reset the connection, and take the answer with it.
+                    let rest =
+                        async { while matches!(self.read_some(&mut buffer).await, Ok(1..)) {} };
+                    let _ = tokio::time::timeout(REFUSED_LINGER, rest).await;
                     return Err(io::Error::other(why));
                 }
                 Verdict::Open { response, mut rest } => {
@@ -354,7 +362,7 @@ impl Greeted {
         }
     }
 
-    /// Appends what came; `false` at the end of the stream.
+    /// Appends the octets received; `false` at the end of the stream.
     async fn read(&mut self, octets: &mut Vec<u8>) -> Result<bool, ReadError> {
         let mut buffer = [0; SCRATCH];
         let count = self.read_some(&mut buffer).await?;
@@ -365,7 +373,8 @@ impl Greeted {
         };
         let payload = web.unframe(read)?;
         octets.extend_from_slice(read.get(..payload).unwrap_or_default());
-        Ok(count > 0 && !web.is_closed())
+        // What came before a Close frame counts; the next read finds the end.
+        Ok(count > 0 && (payload > 0 || !web.is_closed()))
     }
 
     /// Reads once, below the WebSocket; 0 at the end of the stream.
@@ -400,7 +409,7 @@ impl Greeted {
     }
 }
 
-/// What the first octets of a connection name.
+/// The result of reading the first octets of a connection.
 #[derive(Debug, PartialEq, Eq)]
 enum First<'a> {
     Session(&'a str),

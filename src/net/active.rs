@@ -10,8 +10,8 @@ use crate::switch::{ConnectionId, Wanted};
 use crate::wire::fingerprint;
 
 impl Driver {
-    /// Connects, unless there is a connection to the same peer (RFC 4975 §5.4, C64). The work
-    /// is done by a task of this thread; its command carries the result.
+    /// Connects, unless there is a connection to the same peer (RFC 4975 §5.4, C64). A task of this
+    /// thread does the work; its command carries the result.
     pub(super) fn dial(&mut self, wanted: Wanted) {
         if let Some(id) = self.reusable(&wanted) {
             return self.connected(&wanted, id);
@@ -54,7 +54,7 @@ impl Driver {
     ) {
         let problem = match result {
             Ok(accepted) => {
-                // Another session may have been faster.
+                // Another session may have connected first.
                 let reused = self.reusable(&wanted);
                 if let Some(id) = reused.or_else(|| self.add_own_connection(&wanted, *accepted)) {
                     return self.connected(&wanted, id);

@@ -1,14 +1,14 @@
-//! How many descriptors this process may have, and who gets them: members first.
+//! Limits on descriptors: how many this process may have, with members served first.
 
 use rustix::process::{Resource, getrlimit};
 
-/// Descriptors that no connection without a session takes: for the database, the host, the
-/// resolver, connections we make.
+/// Descriptors reserved for the database, the host, the resolver and the connections we make.
+/// Connections without a session never use them.
 const RESERVED: u64 = 64;
-/// Most connections without a session, however many descriptors there are.
+/// Limit of connections without a session, whatever the number of descriptors.
 const MAX_STRANGERS: u64 = 4096;
 
-/// What the operating system grants (`RLIMIT_NOFILE`).
+/// The descriptor limit of the operating system (`RLIMIT_NOFILE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptors(u64);
 
@@ -23,7 +23,8 @@ impl Descriptors {
         (self.0 / 4).clamp(8, MAX_STRANGERS) as usize
     }
 
-    /// Whether a new descriptor, which is the lowest that is free, is one of the last.
+    /// Whether a new descriptor is one of the last. The operating system assigns the lowest free
+    /// number.
     pub(super) fn is_reserved(self, descriptor: i32) -> bool {
         let reserved = RESERVED.min(self.0 / 8);
         u64::try_from(descriptor).is_ok_and(|it| it >= self.0 - reserved)

@@ -1,10 +1,9 @@
-//! Connecting to a peer: which addresses are allowed, names resolved without blocking
-//! anybody, one address after the other (RFC 4975 §6.2, C68), TLS (§14.2).
+//! Connecting to a peer: the allowed addresses, name resolution that blocks no other work, one
+//! address after the other (RFC 4975 §6.2, C68), TLS (§14.2).
 //!
-//! Where to connect to stands in a description that anybody who may join can write, so a
-//! server that obeys it could be sent to the operator's own machines (RFC 4975 §14.5, C88).
-//! What is allowed is decided on the address that is really connected to, after names are
-//! resolved.
+//! The peer's description names the address to connect to. Anyone who may join can write one, so
+//! they could direct the server at the operator's own machines (RFC 4975 §14.5, C88). The allow
+//! list is therefore checked against the resolved address, immediately before connecting to it.
 
 use std::fmt;
 use std::io;
@@ -22,17 +21,17 @@ use super::tls::{Records, Tls};
 use crate::control::Dial;
 use crate::switch::{Security, Wanted};
 
-/// How long a name may take to resolve.
+/// Time limit for resolving a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one address may take to answer.
+/// Time limit for a connection attempt to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the TLS handshake may take.
+/// Time limit for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two attempts to reach a peer; each pause is twice the one before...
+/// Pause between two attempts to reach a peer; it doubles after each attempt...
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// ...up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// Addresses of a name that are tried.
+/// Number of addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
 
 /// One entry of `dial_allow`.
@@ -40,7 +39,8 @@ const MAX_ADDRESSES: usize = 4;
 pub enum DialRule {
     /// Every address.
     Any,
-    /// Every address of the public internet: no loopback, link-local, private or special one.
+    /// Every address of the public internet, without loopback, link-local, private and special
+    /// ones.
     Public,
     /// The address the offer came from.
     Source,
@@ -48,14 +48,15 @@ pub enum DialRule {
     Network {
         /// Its address.
         address: IpAddr,
-        /// Bits that count.
+        /// Prefix length in bits.
         prefix: u8,
     },
-    /// A host by its name, `*.` before it for every name below; its addresses are believed.
+    /// A host name; `*.` before it stands for every name below it. All addresses it resolves to are
+    /// allowed.
     Host(String),
 }
 
-/// Text that is no entry of `dial_allow`.
+/// Text that is not an entry of `dial_allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither any, public, source, an address, a network nor a host name")]
 pub struct DialRuleError;
@@ -126,7 +127,7 @@ impl DialPolicy {
     /// Whether this address may be connected to; `host` is the name it stands for.
     pub(super) fn permits(&self, target: &Dial, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        // Nothing listens there, though the operating system takes it for this machine.
+        // The unspecified address: the operating system would connect to this machine.
         !address.is_unspecified()
             && self
                 .0
@@ -156,7 +157,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The special blocks of the IANA registry (RFC 6890) are none of the public internet.
+/// The special blocks of the IANA registry (RFC 6890) do not count as public internet.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [first, second, third, _] = address.octets();
     !(first == 0
@@ -172,8 +173,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // 2000::/3 is all that is given out (RFC 4291 §2.4); of it not Teredo and other special
-    // blocks (2001::/23), documentation, and 6to4, which wraps any IPv4 address.
+    // Only 2000::/3 is assigned (RFC 4291 §2.4). Excluded from it: Teredo and other special blocks
+    // (2001::/23), documentation, and 6to4, which wraps any IPv4 address.
     segments[0] & 0xe000 == 0x2000
         && !(segments[0] == 0x2001 && (segments[1] < 0x200 || segments[1] == 0xdb8))
         && segments[0] != 0x2002
@@ -185,7 +186,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 pub(super) struct Target {
     host: String,
     port: u16,
-    /// The name its certificate vouches for, where it has one.
+    /// The name that the peer's certificate must vouch for, if the target has one.
     name: Option<String>,
 }
 
@@ -199,7 +200,7 @@ impl Target {
     }
 }
 
-/// Why no connection was made.
+/// The reason why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("the name does not resolve: {0}")]
@@ -240,7 +241,7 @@ impl Dialer {
         }
     }
 
-    /// Attempts that had to wait for others of their room or network.
+    /// Number of attempts delayed by others of the same room or network.
     pub(super) fn delayed(&self) -> u64 {
         self.places.delayed()
     }
@@ -250,7 +251,7 @@ impl Dialer {
         self.policy.permits(target, address.ip())
     }
 
-    /// A connection to where the peer's description says.
+    /// Connects to the address in the peer's description.
     pub(super) async fn dial(&self, wanted: &Wanted) -> Result<Accepted, DialError> {
         let target = &wanted.target;
         let parties = parties(target.source, &wanted.room);
@@ -274,8 +275,8 @@ impl Dialer {
         accepted(stream, Some(records), security)
     }
 
-    /// A peer that has just answered may not listen yet, or be called again by its network:
-    /// tries until it is too late.
+    /// Retries until the deadline: a peer that has just answered may not listen yet, or its network
+    /// may not be ready.
     async fn connect_within(
         &self,
         within: Duration,

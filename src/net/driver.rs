@@ -47,7 +47,7 @@ const STOP_CHECK: Duration = Duration::from_millis(10);
 /// How long a peer may take to close its side after we closed ours.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a driver is built from.
+/// The parts a driver is built from.
 pub(super) struct Parts {
     pub(super) number: Thread,
     pub(super) switch: Switch,
@@ -71,20 +71,21 @@ pub(super) struct Driver {
     taken: Vec<ConnectionId>,
     /// Connections that may have something to read, in the order in which they are served.
     readable: VecDeque<ConnectionId>,
-    /// The last turn ended before everything was written.
+    /// The last turn ended with output left to write.
     unwritten: bool,
     input: Box<[u8]>,
     /// Ciphertext on its way into `input`.
     scratch: Box<[u8]>,
     batch: Batch,
-    /// A batch in the frames of a WebSocket.
+    /// A batch wrapped in WebSocket frames.
     framed: Batch,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Moment>,
     stop_by: Option<Moment>,
-    /// What is counted here and not in the switch.
+    /// Counters kept by the driver rather than the switch.
     totals: Totals,
-    /// Connections closed for what came on them: how many the log has, and when it was written.
+    /// Connections closed because of invalid input: the number already logged, and the time of that
+    /// log line.
     logged_garbage: (u64, Moment),
     /// Notices or log lines were sent in this turn.
     wake_focus: bool,
@@ -259,6 +260,11 @@ impl Driver {
                 total += octets;
                 continue;
             }
+            if self.is_web_closed(id) {
+                let now = self.now;
+                self.guard(Some(id), |switch| switch.ended(now, id));
+                break false;
+            }
             let Some(transport) = self.transport(id) else {
                 break false;
             };
@@ -286,10 +292,6 @@ impl Driver {
             };
             let octets = octets.get(..count).unwrap_or_default();
             self.guard(Some(id), |switch| switch.received(now, id, octets));
-            if self.is_web_closed(id) {
-                self.finish(id);
-                break false;
-            }
         };
         self.release_permit(id);
         self.totals.bytes_in += total as u64;
@@ -298,8 +300,8 @@ impl Driver {
         more
     }
 
-    /// Takes what was read out of its frames; `None`: the peer sent what it must not, and the
-    /// connection ends.
+    /// Removes the WebSocket framing from the octets read; `None`: the peer violated the protocol,
+    /// and the connection ends.
     fn unframe(&mut self, id: ConnectionId, octets: &mut [u8]) -> Option<usize> {
         let transport = self.transport(id)?;
         match transport.unframe(octets) {
@@ -319,7 +321,7 @@ impl Driver {
         }
     }
 
-    /// A ping is a sign of life, and its pong is written when the connection has its turn.
+    /// Counts a ping as a sign of life; the pong is written in the connection's next turn.
     fn pong(&mut self, id: ConnectionId) {
         let web = self.transport(id).and_then(|it| it.web());
         if web.is_some_and(WebSocket::owes_pong) {
@@ -328,13 +330,13 @@ impl Driver {
         }
     }
 
-    /// The page is gone: nobody waits for what its connection does next.
+    /// Whether the peer has closed the WebSocket; nothing more is written to it then.
     fn is_web_closed(&mut self, id: ConnectionId) -> bool {
         let web = self.transport(id).and_then(|it| it.web());
         web.is_some_and(WebSocket::is_closed)
     }
 
-    /// Decodes what was read before the connection had to wait; returns how many bytes that was.
+    /// Decodes octets left over from a pause of the connection; returns their number.
     fn decode_unread(&mut self, id: ConnectionId) -> Option<usize> {
         let octets = self.parts.switch.unread(id);
         if octets > 0 {
@@ -354,7 +356,7 @@ impl Driver {
         }
     }
 
-    /// Writes what can be written, and passes on what the switch reports.
+    /// Writes pending output, and passes on the switch's reports.
     fn flush(&mut self) {
         while let Some(wanted) = self.parts.switch.poll_wanted() {
             self.dial(wanted);
@@ -440,7 +442,7 @@ impl Driver {
         }
     }
 
-    /// The connection may take octets again.
+    /// Writes the rest of a batch once the socket accepts octets again.
     fn resume_writing(&mut self, id: ConnectionId) {
         let Some(transport) = self.transport(id) else {
             return;
@@ -467,8 +469,8 @@ impl Driver {
         }
     }
 
-    /// Everything is written: our side closes, and what the peer still sends is read for a
-    /// moment, since a reset would destroy what it has not read yet.
+    /// All output is written: closes our side, then reads what the peer still sends for a moment. A
+    /// reset would destroy data that the peer has not read yet.
     fn finish(&mut self, id: ConnectionId) {
         if let Some(mut transport) = self.take_transport(id) {
             let permit = transport.permit.take();
@@ -576,7 +578,7 @@ impl Driver {
                 self.flush();
                 continue;
             }
-            // An alarm that rings early finds nothing and is set anew.
+            // An alarm that rings early finds no timer due and is set anew.
             if self
                 .armed
                 .is_none_or(|armed| deadline < armed || armed <= self.now)

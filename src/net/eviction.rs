@@ -1,5 +1,5 @@
-//! Tells the task of a connection, from another thread, that the connection must go. Checked
-//! with every interleaving of threads by `model`.
+//! Notifies the task of a connection, from another thread, that the connection must go. `model`
+//! checks every interleaving of threads.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use super::sync::{AtomicBool, Mutex, MutexGuard};
 
-/// Whether a connection must go, and who is woken when it must.
+/// The eviction flag of a connection, and the waker to call when it is set.
 #[derive(Debug)]
 pub(super) struct Eviction {
     evicted: AtomicBool,

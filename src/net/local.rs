@@ -1,4 +1,4 @@
-//! Which of this machine's addresses a peer sees.
+//! The local address that a peer sees.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -6,18 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 /// Port 9, discard; nothing is sent.
 const DISCARD: u16 = 9;
 
-/// The address from which this machine speaks to `peer`.
+/// Returns the local address from which packets to `peer` are sent.
 ///
 /// # Errors
 ///
-/// What the system says when there is no way to it.
+/// The error of the operating system when there is no route to the peer.
 pub fn address_towards(peer: IpAddr) -> io::Result<IpAddr> {
     let any: IpAddr = match peer {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0))?;
-    // Connecting a datagram socket looks the route up, and does no more.
+    // Connecting a datagram socket only looks up the route.
     socket.connect((peer, DISCARD))?;
     Ok(socket.local_addr()?.ip())
 }

@@ -62,38 +62,38 @@ pub use dial::{DialPolicy, DialRule, DialRuleError};
 pub use tls::{TlsError, TlsFiles};
 pub use websocket::{OriginRuleError, Origins};
 
-/// Names a switch thread resolves at a time; each takes a thread of its own while it lasts.
+/// Limit of names a switch thread resolves at a time; each occupies a thread meanwhile.
 const RESOLVERS: usize = 4;
 /// Turns of a switch thread between two polls for events. (With one, each wait would cost an
 /// additional system call.)
 const TURNS: u32 = 2;
-/// A connection that says nothing for so long is asked whether it still stands…
+/// Idle time after which TCP keep-alive probes a connection…
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// …every so often…
+/// …the interval between probes…
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-/// …so many times before the operating system gives it up.
+/// …and the number of unanswered probes after which the operating system closes it.
 const KEEPALIVE_TRIES: u32 = 4;
-/// Connections the operating system completes ahead of the acceptor, if `net.core.somaxconn`
-/// allows as many: after a restart everybody comes back at once.
+/// Listen backlog, subject to `net.core.somaxconn`: after a restart every client reconnects at
+/// once.
 const BACKLOG: i32 = 4096;
 
-/// Switch threads at most.
+/// Limit of switch threads.
 const MAX_THREADS: usize = 1024;
 
-/// What the operator decided about the switch.
+/// The operator's configuration of the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The listeners.
     pub listen: Vec<Listen>,
     /// Switch threads; 0 counts as 1.
     pub threads: usize,
-    /// The certificate of the TLS listeners, shown also where we connect to.
+    /// The certificate of the TLS listeners, also used on connections that we make.
     pub tls: Option<TlsFiles>,
     /// Where the switch may connect to as the active side.
     pub dial_allow: DialPolicy,
-    /// Whose pages may open a WebSocket.
+    /// Origins of web pages that may open a WebSocket.
     pub ws_origins: Origins,
-    /// What each thread does with messages.
+    /// Configuration of message handling, the same for each thread.
     pub switch: switch::Config,
 }
 
@@ -111,7 +111,7 @@ impl Default for Config {
     }
 }
 
-/// Why the switch did not start.
+/// The reason why the switch did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be bound.
@@ -119,7 +119,7 @@ pub enum StartError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The certificate files cannot be used.
@@ -136,8 +136,8 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
-/// Listening sockets that no pool serves yet. They may be bound in one process, as root, and
-/// served in one it forks, as somebody else: connections wait meanwhile.
+/// Listening sockets that no pool serves yet. A process running as root may bind them, and a forked
+/// process with another user id may serve them; connections wait meanwhile.
 #[derive(Debug)]
 pub struct Listeners(Vec<(Transport, std::net::TcpListener)>);
 
@@ -173,8 +173,8 @@ impl Listeners {
         self.0.iter().any(|(it, _)| it.is_secure())
     }
 
-    /// Those with TLS, or those without, for an acceptor's runtime, which must be entered;
-    /// these stay as they are.
+    /// The listeners with TLS, or those without, registered with an acceptor's runtime. The caller
+    /// must have entered that runtime. The sockets in `self` stay as they are.
     fn register(&self, secure: bool) -> io::Result<Vec<(Transport, TcpListener)>> {
         let register = |(transport, listener): &(Transport, std::net::TcpListener)| {
             listener.set_nonblocking(true)?;
@@ -298,7 +298,7 @@ impl Pool {
         let mut hasher = std::hash::DefaultHasher::new();
         room.hash(&mut hasher);
         let thread = (hasher.finish() % self.threads.len() as u64) as usize;
-        // Of one thread nobody asks where a session is.
+        // With one thread there is nothing to look up.
         if let Order::Admit(admission) = &order
             && self.threads.len() > 1
         {
@@ -310,19 +310,18 @@ impl Pool {
         }
     }
 
-    /// The focus has gone, or another one has come: sessions that none claims within
-    /// `timeout` (by `Admit`, `Amend` or `Reconcile`) end.
+    /// The focus has gone or was replaced: sessions that none claims within `timeout` (by `Admit`,
+    /// `Amend` or `Reconcile`) end.
     pub fn unclaim(&self, timeout: Duration) {
         for thread in &self.threads {
             thread.send(Command::Unclaim(timeout));
         }
     }
 
-    /// Reads the TLS files again, whether they have changed or not; `false` when there are
-    /// none.
+    /// Rereads the TLS files even if they have not changed; `false` when there are none.
     ///
     /// # Errors
-    /// They cannot be used: what was read before stays.
+    /// The files cannot be used; the previous ones stay in force.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let Some(material) = self.tls.read_again()? else {
             return Ok(false);
@@ -343,7 +342,7 @@ impl Pool {
         &self.listening
     }
 
-    /// What all threads together have done.
+    /// The counters of all threads together.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for thread in &self.totals {
@@ -354,8 +353,8 @@ impl Pool {
         totals
     }
 
-    /// Closes listeners, flushes what is queued for at most a second, closes the connections
-    /// and joins the threads.
+    /// Closes listeners, flushes queued output for at most a second, closes the connections and
+    /// joins the threads.
     pub fn stop(self) {
         drop(self);
     }
@@ -386,8 +385,8 @@ impl Pool {
         }
     }
 
-    /// One thread for plain connections and the certificate, and as many as there are switch
-    /// threads for TLS.
+    /// Starts one thread for plain connections and the certificate files, and one TLS thread for
+    /// each switch thread.
     fn start_acceptors(
         &mut self,
         notices: NoticeSender,
@@ -474,7 +473,7 @@ fn start_driver(parts: Parts, ready: Arc<Ready>) -> Result<JoinHandle<()>, Start
             // call each. Unconstrained: it shares its turns out itself.
             let _ = tokio::spawn(tokio::task::unconstrained(driver)).await;
         });
-        // A name that is still being resolved is not waited for.
+        // Shutdown does not wait for a name that is still being resolved.
         runtime.shutdown_background();
     })
 }
@@ -496,8 +495,8 @@ fn runtime() -> Result<Runtime, StartError> {
         .map_err(StartError::Thread)
 }
 
-/// Small messages must not wait for acknowledgements nor behind megabytes, and a peer that
-/// vanished without a word is found out, whether something is on its way to it or not.
+/// Small messages must not wait for acknowledgements or behind megabytes of output. Keep-alive
+/// detects a vanished peer whether or not output is pending.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     writer::limit_unsent(stream);

@@ -1,6 +1,6 @@
-//! `ready` and `eviction` under loom: every interleaving of their threads, and every value
-//! their atomics may show. A wake-up that is lost is a driver that waits for ever, which loom
-//! reports as a deadlock.
+//! `ready` and `eviction` under loom: every interleaving of their threads, and every value their
+//! atomics may show. A lost wake-up leaves a driver waiting for ever, which loom reports as a
+//! deadlock.
 
 /// The primitives of loom in the place of those of the operating system.
 mod sync {
@@ -34,7 +34,7 @@ fn connections<const COUNT: usize>() -> [ConnectionId; COUNT] {
     std::array::from_fn(|_| switch.opened(Moment::default()))
 }
 
-/// A driver that looks at the connections which are ready until `all` octets were read of each.
+/// A driver that serves ready connections until it has read `all` octets of each.
 fn drive(ready: &Ready, ids: &[ConnectionId], octets: &[AtomicUsize], all: usize) {
     let mut read = vec![0; ids.len()];
     block_on(poll_fn(|context| {

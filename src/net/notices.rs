@@ -7,12 +7,12 @@ use crossbeam_channel::Sender;
 use crate::control::Notice;
 use crate::log;
 
-/// How the switch's threads reach the focus.
+/// The channels from the switch's threads to the focus.
 #[derive(Clone)]
 pub(super) struct NoticeSender {
     pub(super) focus: Sender<Notice>,
     pub(super) log: Sender<log::Line>,
-    /// Wakes the thread of the focus; to be called after a send to either.
+    /// Wakes the thread of the focus; call it after sending on either channel.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 

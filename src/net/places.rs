@@ -1,6 +1,6 @@
-//! Whose turn it is to be connected to. Anybody who may join can name an address that takes
-//! every packet and answers none: what is tried for his address, or for his room, keeps nobody
-//! else waiting.
+//! Fair limits on concurrent connection attempts. Anyone who may join can name an address that
+//! accepts every packet and answers none. Attempts for such an address, or for the room it was
+//! named in, must not delay anyone else's.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use tokio::sync::oneshot;
 use super::strangers::network;
 use crate::control::RoomUri;
 
-/// Attempts under way at a time, of all threads.
+/// Limit of concurrent attempts of all threads.
 const MAX_DIALS: usize = 256;
-/// The last of them are for those who have none.
+/// Places reserved for parties that have no attempt in progress.
 const RESERVED: usize = MAX_DIALS / 4;
-/// Attempts at a time for descriptions that came from one network, and for one room.
+/// Limit of concurrent attempts per room, and per network that descriptions came from.
 const SHARE: usize = MAX_DIALS / 8;
 
-/// For whom an attempt is made.
+/// A party on whose behalf an attempt is made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Party {
     /// The network from which the peer's description came.
@@ -28,7 +28,7 @@ pub(super) enum Party {
     Room(RoomUri),
 }
 
-/// Both of them, as far as they are known.
+/// The source network and the room of an attempt, as far as known.
 pub(super) type Parties = [Option<Party>; 2];
 
 pub(super) fn parties(source: Option<IpAddr>, room: &RoomUri) -> Parties {
@@ -51,7 +51,7 @@ struct State {
     waiting: VecDeque<(Parties, oneshot::Sender<Place>)>,
 }
 
-/// Leave to try; given back when dropped.
+/// Permission for one attempt; returned on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -82,7 +82,7 @@ impl Places {
         turn.await.ok()
     }
 
-    /// Attempts that had to wait so far.
+    /// Number of attempts that had to wait so far.
     pub(super) fn delayed(&self) -> u64 {
         self.delayed.load(Ordering::Relaxed)
     }
@@ -98,7 +98,7 @@ impl Places {
                 turns.push((self.place(parties), sender));
             }
         }
-        // One who has stopped waiting gives the place back, which takes the lock.
+        // A waiter that has given up returns its place, which takes the lock.
         for (place, sender) in turns {
             drop(sender.send(place));
         }
@@ -117,7 +117,7 @@ impl Places {
 }
 
 impl State {
-    /// The first who waits and may start: those whose share is used up are passed over.
+    /// The first waiter that may start; skips those whose party has used up its share.
     fn next(&mut self) -> Option<(Parties, oneshot::Sender<Place>)> {
         let mut waiting = self.waiting.iter();
         let place = waiting.position(|(parties, _)| self.may_start(parties))?;

@@ -1,5 +1,5 @@
-//! The commands that other threads have for a switch thread. Each wakes its driver, which
-//! takes all that are there in one turn.
+//! The command queue of a switch thread. Each command wakes the thread's driver, which takes all
+//! queued commands in one turn.
 
 use std::fmt;
 use std::net::TcpStream;
@@ -16,20 +16,20 @@ use super::websocket::WebSocket;
 use crate::control;
 use crate::switch::{Post, Security, Thread, Wanted};
 
-/// What a switch thread is to do, sent by the focus or another thread.
+/// A command to a switch thread from the focus or another thread.
 #[derive(Debug)]
 pub(super) enum Command {
     /// An order of the focus.
     Order(control::Order),
     /// The focus is gone: sessions that no focus claims within this time end.
     Unclaim(Duration),
-    /// An accepted connection and what was read from it so far.
+    /// An accepted connection, and the octets already read from it.
     Connection(Box<Accepted>, Vec<u8>),
-    /// A connection that a session here asked for, or why there is none.
+    /// A connection that a session of this thread requested, or the reason why there is none.
     ConnectFinished(Box<Wanted>, Result<Box<Accepted>, DialError>),
-    /// From the switch of another thread, in order.
+    /// Parcels from the switch of another thread, in order.
     Post(Thread, Post),
-    /// Flush and end.
+    /// Flush pending output and end.
     Stop,
 }
 

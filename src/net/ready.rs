@@ -1,5 +1,5 @@
-//! The connections of a switch thread that became ready, and what wakes its driver. Checked
-//! with every interleaving of threads by `model`.
+//! The ready connections of a switch thread, and the waker of its driver. `model` checks every
+//! interleaving of threads.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -16,7 +16,7 @@ pub(super) struct Ready {
 #[derive(Debug, Default)]
 struct State {
     connections: Vec<ConnectionId>,
-    /// Which connection is in `connections`, by [`ConnectionId::index`].
+    /// Marks the connections present in `connections`, by [`ConnectionId::index`].
     queued: Vec<Option<ConnectionId>>,
     driver: Option<Waker>,
 }
@@ -26,8 +26,8 @@ impl Ready {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The driver begins a turn: exchanges `taken`, which is empty, for the connections that
-    /// became ready. Whatever comes later, a command too, wakes `driver`.
+    /// Begins a turn of the driver: swaps `taken`, which is empty, with the list of ready
+    /// connections. Any later event, including a command, wakes `driver`.
     pub(super) fn begin_turn(&self, driver: &Waker, taken: &mut Vec<ConnectionId>) {
         let mut state = self.state();
         match &mut state.driver {

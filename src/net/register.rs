@@ -1,5 +1,5 @@
-//! Which switch thread has which session: read by the acceptor, which places connections, and
-//! by threads for connections that carry sessions of several.
+//! Maps each session to its switch thread. The acceptor reads it to place connections; threads read
+//! it for connections that carry sessions of several threads.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +18,7 @@ pub(super) struct Register {
 struct Place {
     /// The thread that has its room.
     owner: Thread,
-    /// The one for its connection, unless that has others on another.
+    /// The thread for its connection, unless that connection has sessions on another thread.
     connection: Thread,
 }
 
@@ -28,14 +28,14 @@ impl Register {
             .sessions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // One that is admitted again stays where it is.
+        // A session that is admitted again stays where it is.
         let connection = owner;
         sessions
             .entry(session)
             .or_insert(Place { owner, connection });
     }
 
-    /// The thread for a connection that names this session first.
+    /// The thread for a connection whose first request names this session.
     pub(super) fn thread(&self, session: &str) -> Option<Thread> {
         self.find(session).map(|place| place.connection)
     }

@@ -1,6 +1,6 @@
-//! Connections that have bound no session: nothing is known of who made them, so they are few,
-//! and it is always the oldest that makes way for the next. A peer with a session binds it
-//! within a round trip; one that only connects is gone before long.
+//! Connections that have not bound a session. Their peers are unknown, so their number is small,
+//! and the oldest makes way for a new one. A peer with a session binds it within a round trip; a
+//! peer that only connects is soon evicted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -14,9 +14,9 @@ use super::eviction::Eviction;
 #[derive(Debug)]
 pub(super) struct Strangers {
     waiting: Mutex<Waiting>,
-    /// Most of them...
+    /// Limit of all of them...
     most: usize,
-    /// ...and most of one source address.
+    /// ...and of those from one source network.
     share: usize,
 }
 
@@ -51,8 +51,8 @@ impl Strangers {
         })
     }
 
-    /// Lets one more in. If that is one too many, of all or of those from its network, the
-    /// oldest of them must go.
+    /// Adds a connection. If that exceeds the total limit or the limit of its network, the oldest
+    /// connection in excess must go.
     pub(super) fn admit(self: &Arc<Self>, source: IpAddr) -> Permit {
         let source = network(source);
         let place = Arc::new(Place {
@@ -82,7 +82,7 @@ impl Strangers {
         }
     }
 
-    /// The oldest must go: there are no descriptors left.
+    /// Evicts the oldest: no descriptors are left.
     pub(super) fn evict_oldest(&self) {
         let mut waiting = self.waiting();
         let oldest = waiting.oldest();
@@ -137,7 +137,7 @@ impl Drop for Permit {
     }
 }
 
-/// What counts as one source: an IPv4 address, or the /64 that one IPv6 host has to itself.
+/// The address range that counts as one source: an IPv4 address, or the /64 of an IPv6 host.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,4 @@
-//! The transport of one connection: its socket, and TLS over it if there is any.
+//! The transport of one connection: its socket, with TLS over it if used.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -26,10 +26,10 @@ pub(super) struct ConnectionTransport {
     pub(super) stream: TcpStream,
     /// The TLS over it.
     pub(super) records: Option<Box<Records>>,
-    /// What most connections have nothing of.
+    /// Data that most connections do not have, boxed to keep this structure small.
     role: Option<Box<Role>>,
     pub(super) waker: Waker,
-    /// What the operating system did not accept yet, and what to do after it.
+    /// Output that the operating system has not accepted yet, and the step that follows it.
     pub(super) rest: Option<Box<(Batch, After)>>,
     /// Held until the connection has bound a session.
     pub(super) permit: Option<Permit>,
@@ -45,7 +45,7 @@ enum Role {
     Web(WebSocket),
 }
 
-/// How far a write came.
+/// Progress of a write.
 pub(super) enum Written {
     All,
     Blocked,
@@ -73,7 +73,7 @@ impl ConnectionTransport {
         }
     }
 
-    /// Reads what is there; wakes the driver when there is more.
+    /// Reads available data; wakes the driver when more arrives.
     pub(super) fn poll_read(
         &mut self,
         scratch: &mut [u8],
@@ -94,7 +94,7 @@ impl ConnectionTransport {
         }
     }
 
-    /// The switch has made the connection, to this peer.
+    /// Records that the switch made this connection, and its target.
     pub(super) fn dialled(&mut self, target: Target) {
         self.role = Some(Box::new(Role::Dialled(target)));
     }
@@ -114,8 +114,8 @@ impl ConnectionTransport {
         }
     }
 
-    /// Takes what was read out of its frames, if it came over WebSocket; says how many octets
-    /// that leaves at the front.
+    /// On a WebSocket, removes the framing from the octets read. Returns the number of octets left
+    /// at the front.
     pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
         match self.web_mut() {
             None => Ok(octets.len()),
@@ -123,7 +123,7 @@ impl ConnectionTransport {
         }
     }
 
-    /// Puts what is to be written into frames, if it goes over WebSocket.
+    /// On a WebSocket, wraps the output in frames.
     pub(super) fn frame(&mut self, batch: &mut Batch, framed: &mut Batch) {
         if let Some(web) = self.web_mut() {
             web.frame(batch, framed);
@@ -132,7 +132,7 @@ impl ConnectionTransport {
         }
     }
 
-    /// Whether it must close to make room: it has no session.
+    /// Whether it must close to make room because it has no session.
     pub(super) fn must_go(&self) -> bool {
         let permit = self.permit.as_ref();
         permit.is_some_and(|permit| permit.is_evicted(&self.waker))
@@ -147,7 +147,7 @@ impl ConnectionTransport {
         self.stream.shutdown().await
     }
 
-    /// Writes as much as the operating system takes; wakes the driver when it takes more.
+    /// Writes as much as the operating system accepts; wakes the driver when it accepts more.
     pub(super) fn put(&mut self, batch: &mut Batch) -> Written {
         let mut context = Context::from_waker(&self.waker);
         match &mut self.records {
@@ -156,7 +156,7 @@ impl ConnectionTransport {
         }
     }
 
-    /// Says that the WebSocket ends, if there is one and nothing else is half written.
+    /// Sends a close frame, on a WebSocket with no other frame half written.
     async fn close_web(&mut self) {
         let web = self.web().filter(|_| self.rest.is_none());
         let Some(mut last) = web.map(WebSocket::close) else {
@@ -199,7 +199,7 @@ fn put_plain(stream: &TcpStream, context: &mut Context<'_>, batch: &mut Batch) -
     Written::All
 }
 
-/// The same through TLS; an empty batch writes what is left of earlier ones.
+/// The same through TLS; an empty batch writes the rest of earlier ones.
 fn put_records(
     records: &mut Records,
     stream: &mut TcpStream,
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small_here_too() {
-        // The socket (40), its permit until it is bound (24), and what is mostly not there.
+        // The socket (40), its permit until it is bound (24), and fields that are mostly absent.
         let size = std::mem::size_of::<ConnectionTransport>();
         assert!(size <= 120, "{size}");
     }

@@ -1,9 +1,9 @@
 //! Writing to the socket of a connection.
 //!
-//! The operating system holds at most 64 KiB that are not sent yet: a response must not wait
-//! behind megabytes on a slow line (RFC 4975 §7.1.1, C21), and what a slow reader does not take
-//! must stay in the room's log, where it is bounded and counted. What is sent and not
-//! acknowledged is the network's.
+//! The operating system holds at most 64 KiB of unsent data. A response must not wait behind
+//! megabytes on a slow line (RFC 4975 §7.1.1, C21), and output for a slow reader must stay in the
+//! room's log, which is bounded and counted. Data that is sent and not acknowledged is left to the
+//! network.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
@@ -12,18 +12,17 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Octets not yet sent above which the operating system takes no more
-/// (`TCP_NOTSENT_LOWAT`)...
+/// Unsent octets above which the operating system accepts no more (`TCP_NOTSENT_LOWAT`)...
 const UNSENT: u32 = 1024;
-/// ...and octets of one write, which it takes whole below that.
+/// ...and octets of one write, which it accepts whole below that limit.
 const WRITE: usize = 63 * 1024;
-/// Writes from this size on are not merged with the next one, or the limit would only be checked
-/// every 64 KiB.
+/// Writes of at least this size are not merged with the next one. Otherwise the limit would only be
+/// checked every 64 KiB.
 const APART_FROM: usize = 16 * 1024;
 
-/// Bounds what the operating system holds of a connection.
+/// Limits the unsent data of a connection in the operating system.
 pub(super) fn limit_unsent(stream: &TcpStream) {
-    // Best effort: a system without this option works, too.
+    // Best effort: a system without this option works too.
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
 }
 
@@ -36,7 +35,7 @@ pub(super) fn poll_write(
     let mut parts = [IoSlice::new(&[]); 32];
     let (count, octets) = cut(slices, &mut parts);
     let parts = parts.get(..count).unwrap_or_default();
-    // A broken pipe is an error and no signal.
+    // Report a broken pipe as an error, not as a signal.
     let flags = match octets < APART_FROM {
         true => libc::MSG_NOSIGNAL,
         false => libc::MSG_NOSIGNAL | libc::MSG_EOR,
@@ -56,7 +55,8 @@ pub(super) fn poll_write(
     }
 }
 
-/// The first [`WRITE`] octets of `slices`, as far as `parts` go; says how many parts and octets.
+/// Cuts `slices` to the first [`WRITE`] octets, as far as `parts` go. Returns the number of parts
+/// and octets.
 fn cut<'a>(slices: &'a [IoSlice<'_>], parts: &mut [IoSlice<'a>]) -> (usize, usize) {
     let (mut left, mut count) = (WRITE, 0);
     for (slice, part) in slices.iter().zip(parts) {

@@ -1,4 +1,4 @@
-//! Values that must fit each other, or the files they name.
+//! Checks of values against each other, and of the files they name.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ pub(super) fn listeners_have_certificates(
     }
 }
 
-/// What we ask for ourselves must not be what we refuse to others (RFC 4028 §9).
+/// The interval we request must not be one that we refuse to others (RFC 4028 §9).
 pub(super) fn intervals_fit(focus: &focus::Config) -> Result<(), ParameterError> {
     if focus.min_se <= focus.session_expires {
         return Ok(());

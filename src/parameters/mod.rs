@@ -1,7 +1,7 @@
-//! The module's parameters: one table that feeds both hosts' exports and
-//! `docs/parameters.md`, and the way from what the operator wrote to [`Settings`].
+//! The module's parameters: one table that feeds both hosts' exports and `docs/parameters.md`, and
+//! the conversion of the operator's values to [`Settings`].
 //!
-//! A wrong value stops the start with the parameter, the value and what is allowed.
+//! A wrong value stops the start; the error names the parameter, the value and the allowed values.
 
 mod fit;
 mod parse;
@@ -21,31 +21,31 @@ pub(crate) use parse::doubt;
 pub use table::{Kind, Parameter, SwitchOption, TABLE, markdown};
 pub use value::{ParameterError, Value};
 
-/// The product as it names itself in SIP.
+/// The product's name in SIP.
 const SOFTWARE: &str = concat!("msrp_conference/", env!("CARGO_PKG_VERSION"));
 
-/// Reads a room as modparam `room` has it.
+/// Reads a room in the form of modparam `room`.
 ///
 /// # Errors
-/// It is not understood.
+/// The text is invalid.
 pub fn room(text: &str) -> Result<focus::RoomEntry, ParameterError> {
     table::find("room").read(&Value::Text(text.to_owned()), room::room)
 }
 
-/// What the operator decided, checked.
+/// The operator's settings, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// For the focus.
+    /// Settings of the focus.
     pub focus: focus::Config,
-    /// For the switch.
+    /// Settings of the switch.
     pub net: net::Config,
-    /// For the store; `None` keeps everything in memory.
+    /// Settings of the store; `None` keeps everything in memory.
     pub store: Option<store::Config>,
-    /// Where the switch is.
+    /// Place of the switch.
     pub switch: SwitchPlace,
-    /// The pseudo-variables that say who a caller is.
+    /// The pseudo-variables with the caller's identity.
     pub identity: String,
-    /// The function of another script language that is called for events; empty for none.
+    /// The function of another script language to call for events; empty for none.
     pub event_callback: String,
 }
 
@@ -76,7 +76,7 @@ impl Collected {
     /// All values, defaults filled in.
     ///
     /// # Errors
-    /// A value is not allowed (a default never is one of these), or two do not fit.
+    /// A value is not allowed (a default always is), or two do not fit.
     pub fn settings(&self) -> Result<Settings, ParameterError> {
         let place = self.read("switch", parse::switch_place)?;
         let net = self.net(&place)?;
@@ -96,7 +96,7 @@ impl Collected {
         place: &SwitchPlace,
         listen: &[Listen],
     ) -> Result<focus::Config, ParameterError> {
-        // A switch outside says itself where it listens.
+        // A switch outside reports its own listeners.
         let told = *place != SwitchPlace::Embedded && self.given("listen").next().is_none();
         let focus = focus::Config {
             listen: if told { Vec::new() } else { listen.to_vec() },
@@ -169,7 +169,7 @@ impl Collected {
         }))
     }
 
-    /// 0 means one thread a core.
+    /// Number of threads; 0 means one per core.
     fn threads(&self) -> Result<usize, ParameterError> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(match self.number("switch_threads")? {

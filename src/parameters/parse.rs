@@ -1,5 +1,5 @@
-//! Values in forms of their own: listeners, addresses, flags, patterns. What is allowed stands in
-//! the table, unless a value needs more to be said.
+//! Values in forms of their own: listeners, addresses, flags, patterns. The table has the allowed
+//! values, unless an error needs more detail.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::net;
 use crate::store::{Durability, OnError};
 use crate::switch::SlowReader;
 
-/// Where the switch is.
+/// Place of the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwitchPlace {
     /// In the conference process.
@@ -34,7 +34,7 @@ pub(super) fn switch_place(text: &str) -> Result<SwitchPlace, Wrong> {
         .ok_or_else(Wrong::value)
 }
 
-/// Nothing, or an absolute path: hosts change their folder when they become daemons.
+/// Empty, or an absolute path: hosts change their folder when they become daemons.
 pub(super) fn db_path(text: &str) -> Result<Option<PathBuf>, Wrong> {
     match text.trim() {
         "" => Ok(None),
@@ -139,7 +139,7 @@ fn is_host(host: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
-/// How lists are invited.
+/// The way to invite the recipients of a list.
 pub(super) fn invite_mode(text: &str) -> Result<InviteMode, Wrong> {
     match text {
         "refer" => Ok(InviteMode::Refer),
@@ -148,7 +148,7 @@ pub(super) fn invite_mode(text: &str) -> Result<InviteMode, Wrong> {
     }
 }
 
-/// Reads `user:realm:password`; the password may hold colons, and is never shown.
+/// Reads `user:realm:password`; the password may contain colons, and is never shown.
 pub(super) fn credential(text: &str) -> Result<Credentials, Wrong> {
     let mut parts = text.splitn(3, ':');
     match (parts.next(), parts.next(), parts.next()) {
@@ -184,12 +184,12 @@ pub(super) fn pattern(text: &str) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// Pseudo-variables that repeat what a request says, with a domain in it: the From header's URI
-/// and domain, the realm of the credentials.
+/// Pseudo-variables that repeat the request's own claims, with a domain in it: the From header's
+/// URI and domain, the realm of the credentials.
 const CLAIMED: [&str; 3] = ["fu", "fd", "ar"];
 
-/// What is doubtful about an `identity`, as far as it can be seen without the script: whoever
-/// writes the request chooses the domain.
+/// A warning about an `identity` whose domain the sender of the request chooses, as far as that
+/// shows without the script.
 pub(crate) fn doubt(identity: &str) -> Option<String> {
     let mut used = identity.split('$').skip(1).map(|start| {
         let bare = start.strip_prefix('(').unwrap_or(start);
@@ -204,7 +204,7 @@ pub(crate) fn doubt(identity: &str) -> Option<String> {
     ))
 }
 
-/// Not empty; whether its pseudo-variables exist only the host can say.
+/// Any text but an empty one; only the host can check its pseudo-variables.
 pub(super) fn identity(text: &str) -> Result<String, Wrong> {
     if text.trim().is_empty() {
         return Err(Wrong::value());

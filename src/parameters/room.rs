@@ -11,7 +11,7 @@ pub(super) fn room(text: &str) -> Result<RoomEntry, Wrong> {
     read(text, Lifetime::Forever)
 }
 
-/// Reads a `factory`: its rooms end when their creator leaves, unless it says otherwise.
+/// Reads a `factory`: its rooms end when their creator leaves, unless it sets another lifetime.
 pub(super) fn factory(text: &str) -> Result<RoomEntry, Wrong> {
     read(text, Lifetime::WhileCreatorStays)
 }
@@ -41,8 +41,8 @@ fn room_uri(text: &str) -> Option<RoomUri> {
     is_room.then(|| RoomUri::new(uri.address_of_record()))
 }
 
-/// What may stand for this option, or why one of its patterns is none; where all options are
-/// listed if there is no such one.
+/// Allowed values of this option, or the error in one of its patterns; a pointer to the list of
+/// options if there is no such option.
 fn allowed(option: Option<&RoomOption>, value: &str) -> String {
     let Some(option) = option else {
         return "options: docs/parameters.md#room-string".to_owned();
@@ -52,7 +52,7 @@ fn allowed(option: Option<&RoomOption>, value: &str) -> String {
     wrong.flatten().unwrap_or_else(allowed)
 }
 
-/// The first pattern of a list that is none, and why.
+/// The first invalid pattern of a list, and the error.
 fn wrong_pattern(value: &str) -> Option<String> {
     value.split(',').find_map(|pattern| {
         let pattern = Some(pattern.trim()).filter(|it| !it.is_empty())?;

@@ -6,10 +6,10 @@ use super::value::{ParameterError, Value, Wrong};
 use super::{parse, room};
 use crate::focus::rules;
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text, of which `room`, `listen` and others ask for a form of their own.
+    /// Text; `room`, `listen` and others require a form of their own.
     Text,
     /// A whole number between these, both included; also accepted as text.
     Number {
@@ -27,21 +27,21 @@ pub enum Kind {
 pub struct Parameter {
     /// The name in the host's configuration.
     pub name: &'static str,
-    /// What it may be.
+    /// The type of its value.
     pub kind: Kind,
-    /// What it is when not set; empty for none.
+    /// The value when not set; empty for none.
     pub default: &'static str,
     /// The unit of a number, empty for none.
     pub unit: &'static str,
-    /// What is allowed, in words; for numbers the range is written from `kind`.
+    /// The allowed values, in words; the range of a number comes from `kind`.
     pub allowed: &'static str,
-    /// Checks a text, where one kind of text is not as good as another.
+    /// Checks a text, if not every text is valid.
     pub(super) parse: fn(&str) -> Result<(), Wrong>,
-    /// Whether it may stand several times.
+    /// Whether it may be set several times.
     pub repeatable: bool,
     /// The option of `msrp-switchd` that sets it for a switch outside the proxy.
     pub option: Option<SwitchOption>,
-    /// What it means.
+    /// Its meaning, for the documentation.
     pub doc: &'static str,
     /// A value worth showing.
     pub example: &'static str,
@@ -52,9 +52,9 @@ pub struct Parameter {
 pub struct SwitchOption {
     /// The name, without its hyphens.
     pub name: &'static str,
-    /// What its value is called; empty for a flag, which takes none.
+    /// Placeholder of its value; empty for a flag, which takes none.
     pub value: &'static str,
-    /// What it means, in a line.
+    /// Its meaning, in one line.
     pub help: &'static str,
 }
 
@@ -579,7 +579,7 @@ impl Parameter {
         }
     }
 
-    /// What is allowed, in words.
+    /// The allowed values, in words.
     pub fn range(&self) -> String {
         match self.kind {
             Kind::Number { least, most } if self.unit.is_empty() => format!("{least} to {most}"),

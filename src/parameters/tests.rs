@@ -70,8 +70,8 @@ fn every_example_is_allowed() {
     }
 }
 
-/// A setting of the switch that msrp-switchd has no option for, or an option that sets nothing
-/// of the switch, is found here.
+/// Finds a setting of the switch without an option of msrp-switchd, and an option that sets nothing
+/// of the switch.
 #[test]
 fn what_sets_the_switch_is_an_option_of_msrp_switchd_and_nothing_else() {
     let default = collect(&[]).expect("defaults are allowed").net;
@@ -79,10 +79,10 @@ fn what_sets_the_switch_is_an_option_of_msrp_switchd_and_nothing_else() {
         let example = parameter.example.trim_matches('"');
         let sets = match collect(&[(parameter.name, text(example))]) {
             Ok(settings) => settings.net != default,
-            // Files that are not there.
+            // The files do not exist.
             Err(error) => error.name.starts_with("tls_"),
         };
-        // Without a certificate these set nothing.
+        // Without a certificate these have no effect.
         let more = ["tls_private_key", "tls_ca_list", "tls_verify_client"];
         let sets = sets || more.contains(&parameter.name);
         assert_eq!(sets, parameter.option.is_some(), "{}", parameter.name);

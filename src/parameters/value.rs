@@ -1,8 +1,8 @@
-//! A value as the host's configuration has it, and what is wrong with one.
+//! A value in the host's configuration, and the errors of one.
 
 use std::fmt;
 
-/// What the host read from its configuration.
+/// A value as the host read it from its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// In quotes.
@@ -26,18 +26,18 @@ impl fmt::Display for Value {
 pub struct ParameterError {
     /// The parameter.
     pub name: &'static str,
-    /// What the operator wrote.
+    /// The operator's text.
     pub value: String,
-    /// What may be written.
+    /// The allowed values.
     pub allowed: String,
 }
 
-/// Why a text is no value of its parameter, as far as the table does not say it.
+/// Why a text is not a valid value of its parameter, as far as the table does not say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// The part that is wrong; `None`: all of it.
+    /// The wrong part; `None`: all of it.
     pub(super) part: Option<String>,
-    /// What may be written there; `None`: what the table says.
+    /// The allowed values of that part; `None`: those of the table.
     pub(super) allowed: Option<String>,
 }
 

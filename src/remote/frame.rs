@@ -13,7 +13,7 @@ pub enum FrameError {
     /// It is longer than allowed.
     #[error("a frame of {0} octets is too long")]
     TooLong(usize),
-    /// What is in it is no message of this version.
+    /// Its content is not a message of this version.
     #[error("a frame that cannot be read")]
     Malformed,
 }
@@ -33,24 +33,24 @@ pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameE
     Ok(())
 }
 
-/// Takes octets as they come, gives messages.
+/// Collects octets as they arrive, and splits them into messages.
 #[derive(Debug, Default)]
 pub struct Frames {
     octets: Vec<u8>,
-    /// Octets of `octets` that are done with.
+    /// Octets of `octets` already consumed.
     used: usize,
 }
 
 impl Frames {
-    /// Takes what was read.
+    /// Appends received octets.
     pub fn push(&mut self, octets: &[u8]) {
         self.octets.drain(..self.used);
         self.used = 0;
         self.octets.extend_from_slice(octets);
     }
 
-    /// The next message; `None`: more must be read. A frame longer than `most` octets is
-    /// refused by its length alone.
+    /// The next message; `None` until more octets arrive. The length alone is enough to refuse a
+    /// frame longer than `most` octets.
     ///
     /// # Errors
     /// The stream cannot be read any further.

@@ -11,13 +11,13 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// How long a peer may take from connect to hello.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A side that has nothing to say says so this often.
+/// Interval of signs of life on an otherwise silent connection.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
 
-/// A side that says nothing for this long, or takes nothing for this long, is taken for dead.
+/// A side that sends nothing, or reads nothing, for this long counts as dead.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
-/// What is read, and about what is written, at once.
+/// Octets read per call; writes are about as large.
 pub(super) const READ_OCTETS: usize = 64 * 1024;
 
 /// A socket with a time-out reports it in either of two ways.

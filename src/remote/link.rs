@@ -1,10 +1,10 @@
-//! The focus' end: hands orders to the switch, and goes on trying while it cannot be reached.
+//! The focus' end: passes orders to the switch, and reconnects while it cannot be reached.
 //!
-//! Two threads, both of them only while there is a connection: one connects and writes, one
-//! reads. Whoever gives an order never waits for either. What is lost with a connection is
-//! made good by reconciling (`control`), but for four orders: an `Admit` without an answer is
-//! answered `Refused`, since an INVITE waits for it; a `Close`, a `Forget` or an `Amend` the
-//! switch did not get is kept and given before anything else when it is back.
+//! Two threads: one connects and writes; the other reads, while there is a connection. Giving an
+//! order never waits for either. After a lost connection the focus reconciles with the switch
+//! (`control`), which restores everything except four orders: an `Admit` without an answer gets
+//! `Refused`, since an INVITE waits for it; a `Close`, a `Forget` or an `Amend` that the switch did
+//! not get is kept, and sent first when it is back.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
@@ -31,13 +31,13 @@ use crate::counters::Totals;
 use crate::entropy::{self, Entropy};
 use crate::log::{Level, Line};
 
-/// The pause after a first failure; each further one doubles it.
+/// The pause after the first failure; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Orders that wait to be written. The longest list is one order a room when the focus
-/// reconciles, and a proxy has at most some hundred thousand rooms; a switch that leaves more
-/// lying is given up, and reconciled when it is back.
+/// Orders that may wait to be written. The longest list is one order per room when the focus
+/// reconciles, and a proxy has at most some hundred thousand rooms. A switch that falls further
+/// behind is disconnected, and reconciled when it is back.
 const MAX_QUEUED: usize = 1 << 20;
 /// How long a stop waits for the last orders to be written.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -48,11 +48,12 @@ pub struct Link {
     done: Receiver<()>,
 }
 
-/// What both threads and the owner have in common.
+/// State shared by both threads and the owner.
 struct Shared {
     path: PathBuf,
     focus: FocusRun,
-    /// Where the operator says that the switch listens; nothing if it is to say so itself.
+    /// The switch's listeners according to the operator; empty if the switch itself is to report
+    /// them.
     listen: Vec<Listen>,
     state: Mutex<State>,
     letters: Sender<Letter>,
@@ -66,19 +67,19 @@ struct State {
     up: bool,
     /// Admissions without an answer.
     admitting: HashMap<SessionId, RoomUri>,
-    /// Amendments the switch must get when it is back; the latest of each session.
+    /// Amendments to send when the switch is back; the latest of each session.
     amended: HashMap<SessionId, Box<Admission>>,
-    /// Rooms the switch must close when it is back: nobody reconciles a room that ended.
+    /// Rooms to close when the switch is back: reconciling leaves out a room that ended.
     closed: HashSet<RoomUri>,
     /// Rooms whose history the switch must forget when it is back.
     forgotten: HashSet<RoomUri>,
     tally: Tally,
 }
 
-/// What the writing thread is told.
+/// A command to the writing thread.
 enum Letter {
     Order(Order),
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     Broken(Ended),
     Stop,
 }
@@ -115,9 +116,9 @@ impl From<io::Error> for Ended {
 }
 
 impl Link {
-    /// Starts to reach for the switch at `path`, and returns at once. `listen` is where the
-    /// operator says that it listens, to complain if it does not; `wake` is called after notices or
-    /// log lines were sent.
+    /// Starts to connect to the switch at `path`, and returns at once. `listen` are its listeners
+    /// according to the operator; a difference is logged. `wake` is called after notices or log
+    /// lines were sent.
     ///
     /// # Errors
     /// No thread could be started.
@@ -152,21 +153,21 @@ impl Link {
         Ok(Self { shared, done })
     }
 
-    /// Hands an order over; never waits. While the switch cannot be reached an `Admit` is
-    /// answered `Refused` at once.
+    /// Hands an order over; never waits. While the switch is out of reach, an `Admit` gets
+    /// `Refused` at once.
     pub fn order(&self, order: Order) {
         self.shared.order(order);
     }
 
-    /// What the switch has done since this focus first met it.
+    /// The switch's totals since this focus first met it.
     pub fn totals(&self) -> Totals {
         self.shared.state().tally.totals()
     }
 
-    /// Writes the orders given so far and lets go, within a second. The switch goes on.
+    /// Writes the orders given so far and disconnects, within a second. The switch goes on.
     pub fn stop(self) {
         let _ = self.shared.letters.send(Letter::Stop);
-        // Nothing is ever sent: the thread's end disconnects it.
+        // Nobody sends on this channel: the thread's end disconnects it.
         let _ = self.done.recv_timeout(STOP_GRACE);
     }
 }
@@ -191,7 +192,8 @@ impl Shared {
             let (session, room) = (admission.session.clone(), admission.room.clone());
             state.admitting.insert(session, room);
         }
-        // Sent under the lock, so that whoever declares the switch lost finds it in the queue.
+        // Sent under the lock, so that the thread that declares the switch lost finds it in the
+        // queue.
         let _ = self.letters.send(Letter::Order(order));
     }
 
@@ -211,7 +213,7 @@ impl Shared {
         (self.wake)();
     }
 
-    /// Connects, again and again, until told to stop.
+    /// Connects, again and again, until it gets a stop.
     fn run(&self, letters: &Receiver<Letter>) {
         let path = self.path.display();
         let mut pause = FIRST_PAUSE;
@@ -223,7 +225,7 @@ impl Shared {
                     let met = Instant::now();
                     self.up(&hello);
                     let ended = self.converse(&stream, frames, letters);
-                    // One that greets and dies is none to hurry back to.
+                    // A switch that greets and then dies keeps the long pause.
                     if met.elapsed() > LONGEST_PAUSE {
                         pause = FIRST_PAUSE;
                     }
@@ -254,9 +256,9 @@ impl Shared {
         }
     }
 
-    /// Waits before the next attempt; tells whether to stop.
+    /// Waits before the next attempt; true for a stop.
     fn rest(&self, letters: &Receiver<Letter>, pause: Duration) -> bool {
-        // Without a connection nothing but a stop is sent.
+        // Without a connection, only a stop is sent.
         matches!(
             letters.recv_timeout(pause),
             Ok(Letter::Stop) | Err(RecvTimeoutError::Disconnected)
@@ -293,7 +295,7 @@ impl Shared {
         if let Some(contradiction) = contradiction(&self.listen, &hello.listen, &self.path) {
             self.log(Level::Error, contradiction);
         }
-        // Under the lock: nothing may be answered before the focus knows of the switch.
+        // Under the lock: the focus must learn of the switch before it gets any answer.
         let _ = self.notices.send(Notice::Connected {
             run: hello.run,
             listen: hello.listen.clone(),
@@ -302,7 +304,7 @@ impl Shared {
         (self.wake)();
     }
 
-    /// Declares the switch lost; tells whether a stop was among what waited.
+    /// Declares the switch lost; true if a stop was among the queued commands.
     fn down(&self, letters: &Receiver<Letter>) -> bool {
         let mut state = self.state();
         state.up = false;
@@ -321,7 +323,7 @@ impl Shared {
         stop
     }
 
-    /// Writes orders until told to stop (`None`) or until the connection ends.
+    /// Writes orders until it gets a stop (`None`) or the connection ends.
     fn converse(
         &self,
         stream: &UnixStream,
@@ -338,7 +340,7 @@ impl Shared {
                 Ok(_) => self.write(stream, letters),
                 Err(error) => Some(error.into()),
             };
-            // Ends the reader. What was written is still delivered.
+            // Ends the reader. Octets already written are still delivered.
             let _ = stream.shutdown(Shutdown::Both);
             ended
         })
@@ -398,7 +400,7 @@ impl Shared {
         }
     }
 
-    /// Takes what the switch says until the connection ends.
+    /// Reads the switch's messages until the connection ends.
     fn read(&self, mut stream: &UnixStream, mut frames: Frames) -> Ended {
         if let Err(error) = stream.set_read_timeout(Some(SILENCE_LIMIT)) {
             return error.into();
@@ -437,7 +439,7 @@ impl Shared {
     }
 }
 
-/// Says one thing to the switch at `path`, and waits for the answer.
+/// Sends one message to the switch at `path`, and waits for the answer.
 fn ask(path: &Path, question: &ToSwitch) -> Result<(UnixStream, Frames, ToFocus), Ended> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
@@ -461,14 +463,14 @@ fn ask(path: &Path, question: &ToSwitch) -> Result<(UnixStream, Frames, ToFocus)
     }
 }
 
-/// Whether the switch at `path`, if one is there, listens where the operator says.
+/// Whether the switch at `path`, if there is one, has the operator's listeners.
 ///
 /// # Errors
-/// It does not; the text names both.
+/// It has not; the text names both.
 pub fn check_listeners(path: &Path, named: &[Listen]) -> Result<(), String> {
     let there = match ask(path, &ToSwitch::Look) {
         Ok((_, _, ToFocus::Listens(there))) => there,
-        // It may come later; the link will say what is wrong with it.
+        // It may come later; the link will report the problem then.
         _ => return Ok(()),
     };
     contradiction(named, &there, path).map_or(Ok(()), Err)
@@ -486,7 +488,7 @@ fn contradiction(named: &[Listen], there: &[Listen], path: &Path) -> Option<Stri
 }
 
 impl State {
-    /// What was kept, in the order in which it is to be given.
+    /// The kept orders, in the order in which the switch must get them.
     fn kept(&mut self) -> impl Iterator<Item = Order> + '_ {
         let closed = self.closed.drain().map(|room| Order::Close { room });
         let forgotten = self.forgotten.drain().map(|room| Order::Forget { room });
@@ -497,7 +499,7 @@ impl State {
         closed.chain(forgotten).chain(amended)
     }
 
-    /// Keeps of an order what reconciling would not make good.
+    /// Keeps an order that reconciling would not restore.
     fn keep(&mut self, order: Order) {
         match order {
             Order::Amend(admission) => {
@@ -513,8 +515,8 @@ impl State {
                 self.amended.retain(|_, admission| admission.room != room);
                 self.closed.insert(room);
             }
-            // An `Admit` is answered; lists are asked for anew by `Connected`. What was kept
-            // of a history is told, and kept, again.
+            // An `Admit` gets its own answer; `Connected` makes the focus request lists anew. The
+            // switch reports a history again, and the focus stores it again.
             Order::Admit(_)
             | Order::Recall { .. }
             | Order::Remembered { .. }

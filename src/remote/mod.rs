@@ -1,17 +1,17 @@
 //! The switch outside the proxy: the control protocol between the conference process and
-//! `msrp-switchd`, and both of its ends. [`Link`] is the focus' end, [`serve`] the switch's.
+//! `msrp-switchd`, and both of its ends. [`Link`] is the focus' end, [`serve()`] the switch's.
 //!
-//! On a Unix stream socket each side first sends a [`preamble`]: a fixed mark and the version
-//! of the protocol, readable whatever comes later. Then frames: a length of four octets, most
-//! significant first, and a message in postcard. The focus says [`ToSwitch::Hello`]; the switch
-//! answers [`ToFocus::Hello`], or [`ToFocus::Busy`] while another focus drives it. After that
-//! orders and notices as they come, and a sign of life from both sides when there are none.
+//! Over a Unix stream socket, each side first sends a [`preamble`]: a fixed mark and the version of
+//! the protocol, readable in every version. Frames follow: a length of four octets, most
+//! significant first, and a message in postcard. The focus sends [`ToSwitch::Hello`]; the switch
+//! answers [`ToFocus::Hello`], or [`ToFocus::Busy`] while another focus drives it. After that,
+//! orders and notices travel as they arise, and both sides send a sign of life when there are none.
 //!
-//! One focus drives a switch. When it goes, by a restart or a crash, sessions and conversation
-//! go on; what it missed it learns by reconciling (`control`), and what it does not claim
-//! within the orphan timeout ends.
+//! One focus drives a switch. When it goes, by a restart or a crash, sessions and conversation go
+//! on. The next focus catches up by reconciling (`control`); sessions that it does not claim within
+//! the orphan timeout end.
 //!
-//! Nothing here knows a rule of conferences, and nothing runs tokio: two ends, a few threads.
+//! This folder knows no rule of conferences and runs no tokio: it is two ends and a few threads.
 
 mod frame;
 mod limits;

@@ -1,12 +1,12 @@
-//! What the two sides say.
+//! The messages of the two sides.
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Listen, Notice, Order, SwitchRun};
 use crate::counters::Totals;
 
-/// Version of everything after the preamble, `control` included: one more with every change
-/// that an older side would misread.
+/// Version of everything after the preamble, `control` included. Every change that an older side
+/// would misread adds one.
 pub const VERSION: u8 = 5;
 
 const MARK: &[u8; 7] = b"msrpctl";
@@ -14,14 +14,14 @@ const MARK: &[u8; 7] = b"msrpctl";
 /// Octets of a preamble.
 pub const PREAMBLE_OCTETS: usize = MARK.len() + 1;
 
-/// What each side sends first. Never changes, whatever the version.
+/// The first octets each side sends. The same in every version.
 pub fn preamble() -> [u8; PREAMBLE_OCTETS] {
     let mut octets = [VERSION; PREAMBLE_OCTETS];
     octets[..MARK.len()].copy_from_slice(MARK);
     octets
 }
 
-/// Why a peer is not talked to.
+/// Why a peer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreambleError {
     /// It does not speak this protocol.
@@ -35,7 +35,7 @@ pub enum PreambleError {
     Version(u8),
 }
 
-/// Looks at the preamble the peer sent.
+/// Checks the preamble of the peer.
 ///
 /// # Errors
 /// It is not one of this version.
@@ -49,60 +49,60 @@ pub fn check_preamble(octets: &[u8; PREAMBLE_OCTETS]) -> Result<(), PreambleErro
     }
 }
 
-/// One run of a focus: the same after its connection broke, another after a restart.
+/// One run of a focus: the same after a lost connection, another after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FocusRun(pub u128);
 
-/// Who wants to drive the switch.
+/// The focus that wants to drive the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FocusHello {
-    /// Which run.
+    /// Its run.
     pub run: FocusRun,
     /// Its process, for the log.
     pub pid: u32,
 }
 
-/// What there is to drive.
+/// The switch's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchHello {
-    /// Which run: another one has none of the sessions.
+    /// Its run: another run has none of the sessions.
     pub run: SwitchRun,
-    /// What it has done before this.
+    /// Totals of its run so far.
     pub totals: Totals,
-    /// Where it takes MSRP connections.
+    /// Its MSRP listeners.
     pub listen: Vec<Listen>,
 }
 
-/// From the focus.
+/// A message from the focus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToSwitch {
-    /// First of all.
+    /// The first message.
     Hello(FocusHello),
-    /// To be carried out.
+    /// An order to carry out.
     Order(Order),
-    /// Nothing to say.
+    /// A sign of life.
     Alive,
-    /// Last of all, when the focus stops in good order.
+    /// The last message, when the focus stops in good order.
     Goodbye,
-    /// Instead of a hello: somebody asks where the switch listens, and nothing else.
+    /// A query for the switch's listeners, instead of a hello.
     Look,
 }
 
-/// From the switch.
+/// A message from the switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToFocus {
     /// The focus drives the switch from now on.
     Hello(SwitchHello),
-    /// Another focus, of this process, drives it; the connection closes.
+    /// Another focus drives it; the connection closes.
     Busy {
         /// The other's process.
         pid: u32,
     },
-    /// Something has happened.
+    /// A notice to the focus.
     Notice(Notice),
-    /// What the switch has done so far.
+    /// The switch's totals so far.
     Totals(Totals),
-    /// Nothing to say.
+    /// A sign of life.
     Alive,
     /// The answer to [`ToSwitch::Look`]; the connection closes.
     Listens(Vec<Listen>),

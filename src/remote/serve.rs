@@ -1,8 +1,8 @@
-//! The switch's end: takes the focus that drives it, carries out its orders, passes on the
+//! The switch's end: accepts the focus that drives it, carries out its orders, passes on the
 //! notices, and goes on alone while there is none.
 //!
-//! One thread owns pool and focus ([`serve`]); one accepts on the control socket; each
-//! connection is read by a thread of its own, which ends with it.
+//! One thread owns pool and focus ([`serve`]), one accepts on the control socket, and each
+//! connection has a reading thread that ends with it.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -25,23 +25,23 @@ use crate::counters::Totals;
 use crate::log::{Level, Line};
 use crate::net::Pool;
 
-/// Connections that have not said hello; more are closed. One proxy needs one.
+/// Connections that have not sent a hello; further ones are closed. One proxy needs one.
 const MAX_WAITING: usize = 8;
-/// A hello is a few dozen octets.
+/// Longest hello in octets; it has a few dozen.
 const MAX_HELLO: usize = 1024;
-/// Orders read and not yet carried out; the focus waits when there are more.
+/// Orders read but not yet carried out; a focus with more waits.
 const QUEUED_ORDERS: usize = 1024;
-/// How often the focus learns the totals, if they have changed.
+/// How often the focus gets the totals, if they have changed.
 const TOTALS_PERIOD: Duration = Duration::from_secs(1);
-/// A pause after the operating system had no descriptor left.
+/// Pause after an accept that failed for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the operator decided about the control socket.
+/// The operator's settings for the control socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// This run.
     pub run: SwitchRun,
-    /// How long a session may live that no focus claims.
+    /// How long a session that no focus claims may live.
     pub orphan_timeout: Duration,
 }
 
@@ -81,7 +81,7 @@ pub fn serve(
     };
     server.run(&received, notices, stop);
     stopping.store(true, Ordering::Release);
-    // Wakes the thread that accepts. If the file is gone, so is every way to reach it.
+    // Wakes the accepting thread. If the file is gone, so is every way to reach it.
     if path
         .as_pathname()
         .map(UnixStream::connect)
@@ -96,10 +96,10 @@ pub fn serve(
     Ok(())
 }
 
-/// One connection to the control socket, by the order of coming.
+/// Number of a connection to the control socket, in order of arrival.
 type Number = usize;
 
-/// What the threads that read tell the one that owns.
+/// An event from the reading threads to the owning thread.
 enum Event {
     Hello(Number, UnixStream, FocusHello),
     Order(Number, Order),
@@ -144,7 +144,7 @@ struct Server {
     focus: Option<Driving>,
     /// The same focus on a new connection, until the old one is read to its end.
     successor: Option<Driving>,
-    /// The last notice of a certificate: a focus that comes must know it.
+    /// The last notice about a certificate, for the next focus.
     certificate: Option<Notice>,
 }
 
@@ -153,7 +153,7 @@ struct Driving {
     number: Number,
     stream: UnixStream,
     hello: FocusHello,
-    /// The last totals it was told.
+    /// The last totals sent to it.
     told: Totals,
     last_said: Instant,
 }
@@ -216,7 +216,7 @@ impl Server {
         match &self.focus {
             None => self.adopt(newcomer),
             Some(focus) if focus.hello.run == newcomer.hello.run => {
-                // Its earlier connection is broken; what it wrote there comes first.
+                // Its earlier connection is broken; orders already sent on it come first.
                 let _ = focus.stream.shutdown(Shutdown::Write);
                 self.successor = Some(newcomer);
             }
@@ -280,8 +280,8 @@ impl Server {
         }
     }
 
-    /// Without a focus notices are dropped: it will ask (`control`). A certificate it could
-    /// not ask for.
+    /// Drops notices while there is no focus: the next one requests the state (`control`). It
+    /// cannot request a certificate, so that notice is kept.
     fn pass_on(&mut self, notices: impl Iterator<Item = Notice>, octets: &mut Vec<u8>) {
         octets.clear();
         for notice in notices {
@@ -305,7 +305,7 @@ impl Server {
         self.write(octets);
     }
 
-    /// Totals when they have changed, a sign of life when nothing else was said.
+    /// Sends the totals when they have changed, and a sign of life after a silence.
     fn beat(&mut self) {
         let Some(focus) = &self.focus else { return };
         let silent = focus.last_said.elapsed();
@@ -331,8 +331,8 @@ impl Server {
         self.write(&octets);
     }
 
-    /// A focus that takes nothing for [`SILENCE_LIMIT`] is lost. What happens while it changes its
-    /// connection it will ask for on the new one.
+    /// Writes to the focus; one that reads nothing for [`SILENCE_LIMIT`] is lost. While it changes
+    /// its connection nothing is sent: it requests the state on the new one.
     fn write(&mut self, octets: &[u8]) {
         if self.successor.is_some() {
             return;
@@ -342,7 +342,7 @@ impl Server {
         };
         focus.last_said = Instant::now();
         if let Err(error) = (&focus.stream).write_all(octets)
-            // It has closed its end: what it said before comes first, and why it went.
+            // It has closed its end: its last messages come first, and the reason.
             && !matches!(
                 error.kind(),
                 io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
@@ -357,7 +357,7 @@ impl Server {
     }
 }
 
-/// The control socket's door: lets in who greets properly.
+/// Accepts connections to the control socket, and checks their greeting.
 #[derive(Clone)]
 struct Door {
     listen: Arc<[Listen]>,
@@ -404,7 +404,7 @@ impl Door {
                 let Err(ended) = self.orders(number, stream, frames);
                 let _ = self.events.send(Event::Gone(number, ended));
             }
-            // Somebody looked whether anybody is here.
+            // Somebody only checked that the socket is served.
             Err(Ended::Closed | Ended::Stopped | Ended::Goodbye) => {}
             Err(ended) => self.log(format_args!("on the control socket: {ended}")),
         }

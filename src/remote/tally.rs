@@ -1,5 +1,5 @@
-//! What the switch has done for this focus: several runs of it may have, and the present one
-//! may have worked for others before.
+//! Totals of the switch's work for this focus. Several runs of the switch may have contributed, and
+//! the present run may have worked for another focus before.
 
 use crate::control::SwitchRun;
 use crate::counters::{Kind, Totals};
@@ -7,15 +7,15 @@ use crate::counters::{Kind, Totals};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     run: Option<SwitchRun>,
-    /// Done by runs that are gone.
+    /// Totals of earlier runs.
     before: Totals,
-    /// What the present run had done when it was met.
+    /// Totals of the present run at the first meeting.
     base: Totals,
     latest: Totals,
 }
 
 impl Tally {
-    /// A switch was met, again or for the first time.
+    /// Notes a connection to a switch, the first or a further one.
     pub(super) fn meet(&mut self, run: SwitchRun, totals: Totals) {
         if self.run != Some(run) {
             self.before = self.totals();

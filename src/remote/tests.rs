@@ -339,7 +339,7 @@ fn the_preamble_says_which_version_is_missing() {
     );
 }
 
-/// Everything that travels, once: an older side would misread any change of it.
+/// One of every message: an older side would misread any change of it.
 fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
     let (room, session) = (RoomUri::new("sip:r@h"), SessionId::new("s"));
     let (user, path) = (UserUri::new("sip:u@h"), "msrp://h:1/p;tcp".to_owned());
@@ -450,8 +450,8 @@ fn samples() -> (Vec<ToSwitch>, Vec<ToFocus>) {
     (to_switch, to_focus)
 }
 
-/// When this fails, the octets between module and `msrp-switchd` have changed. If a release
-/// has gone out with the old ones, add one to [`VERSION`]; then accept the new ones.
+/// When this fails, the octets between module and `msrp-switchd` have changed. If a release has the
+/// old ones, add one to [`VERSION`]; then accept the new ones.
 #[test]
 fn the_octets_of_this_version_stay_as_they_are() {
     fn line(message: &impl Serialize) -> String {
@@ -485,7 +485,7 @@ fn the_octets_of_this_version_stay_as_they_are() {
     "#);
 }
 
-/// Nothing is split: a room's whole history fits in one frame, and so does what is told at once.
+/// Nothing is split: a room's whole history fits in one frame, and so do the reports sent at once.
 #[test]
 fn the_longest_history_is_one_frame() {
     let room = RoomUri::new(format!("sip:{}@example.com", "r".repeat(1000)));

@@ -1,4 +1,4 @@
-//! The thread that asks name servers: one tokio runtime, started after the fork.
+//! The thread that queries name servers: one tokio runtime, started after the fork.
 
 use std::future::Future;
 use std::io;
@@ -26,25 +26,25 @@ use super::system::{Settings, Stamp, System};
 use super::target::{Target, Transport};
 use super::{Failure, LIMIT, Located};
 
-/// How long one datagram to a name server waits for its answer, and how often it is repeated:
-/// within [`LIMIT`] one may be lost, and a server that is down is left for the next.
+/// How long to wait for the answer to one datagram before repeating it: within [`LIMIT`] one may
+/// get lost, and a server that is down gives way to the next.
 const ONE_TRY: Duration = Duration::from_millis(1_200);
 const RETRIES: u8 = 2;
-/// Questions to one name server at a time.
+/// Questions under way to one name server.
 const MAX_PARALLEL: usize = 1_000;
-/// How long addresses of one family wait for those of the other: there are name servers that
-/// never answer for one of them.
+/// How long the addresses of one family wait for those of the other: some name servers never answer
+/// for one of them.
 const OTHER_FAMILY: Duration = Duration::from_millis(500);
-/// How long it is believed that a name does not exist, where the answer does not say.
+/// How long a name counts as non-existent if the answer gives no time.
 const UNSAID_TTL: Duration = Duration::from_secs(60);
 
 type Query = RequestMessage<Vec<u8>>;
 type Servers = redundant::Connection<Query>;
 
-/// What was found, and how long it is good.
+/// The target, its addresses or the failure, and how long the result is valid.
 pub type Outcome = (Target, Result<Located, Failure>, Duration);
 
-/// The thread. Dropped, it ends, whatever it waits for.
+/// The thread. Dropping it ends it, even while it waits.
 #[derive(Debug)]
 pub struct Resolver {
     questions: Option<UnboundedSender<Target>>,
@@ -53,11 +53,11 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Starts the thread: after the fork, with the signals blocked. `supported` are the
-    /// transports the host can send by; `wake` is called when an outcome is there.
+    /// Starts the thread: after the fork, with the signals blocked. `supported` are the transports
+    /// that the host can use; `wake` is called when an outcome is ready.
     ///
     /// # Errors
-    /// The system has no thread or file for it.
+    /// The system has no thread or file left.
     pub fn start(
         system: System,
         supported: Vec<Transport>,
@@ -84,10 +84,10 @@ impl Resolver {
         })
     }
 
-    /// Asks where a name leads; never waits.
+    /// Starts a look-up; never waits.
     pub fn ask(&self, target: Target) {
         if let Some(questions) = &self.questions {
-            // It ends with us alone.
+            // The thread ends only together with this owner.
             let _ = questions.send(target);
         }
     }
@@ -180,7 +180,7 @@ impl Upstream {
         tokio::spawn(transport.run());
         for address in &settings.servers {
             let server = server(*address, settings.only_tcp);
-            // Fails when its task has ended, which it does after us.
+            // Fails only after its task has ended, and the task outlives this.
             let _ = servers.add(server).await;
         }
         Self { settings, servers }
@@ -215,7 +215,7 @@ impl Upstream {
         self.ask(name, Rtype::SRV, read, Records::Srv).await
     }
 
-    /// The host's name as it stands, or completed by the search list.
+    /// Looks up the host's name as it is, or completed by the search list.
     async fn host(&self, name: &str) -> Answer {
         let mut last = Answer::Failed;
         for name in self.settings.complete(name) {
@@ -239,8 +239,8 @@ impl Upstream {
         }
     }
 
-    /// One question. Of an answer only what belongs to the name, or to the one it is an alias
-    /// of, is taken.
+    /// Sends one question. From the answer it takes only records of the name, or of the name it is
+    /// an alias of.
     async fn ask<T>(
         &self,
         name: &str,
@@ -266,7 +266,7 @@ impl Upstream {
     }
 }
 
-/// Datagrams first, TCP where an answer is too long for one.
+/// A connection to a name server: datagrams first, and TCP where an answer is too long for one.
 fn server(address: SocketAddr, only_tcp: bool) -> Box<dyn SendRequest<Query> + Send + Sync> {
     let tcp = TcpConnect::new(address);
     let mut stream = multi_stream::Config::default();
@@ -280,7 +280,7 @@ fn server(address: SocketAddr, only_tcp: bool) -> Box<dyn SendRequest<Query> + S
     datagrams.set_read_timeout(ONE_TRY);
     datagrams.set_max_retries(RETRIES);
     datagrams.set_max_parallel(MAX_PARALLEL);
-    // As the C library asks: there are servers, and boxes before them, that drop what they do
+    // As in the C library: some servers, and boxes before them, drop requests with options they do
     // not know.
     datagrams.set_udp_payload_size(None);
     let config = dgram_stream::Config::from_parts(datagrams, stream);
@@ -303,8 +303,8 @@ fn query(name: &str, kind: Rtype) -> Option<Query> {
     RequestMessage::new(message.into_message()).ok()
 }
 
-/// The records of one kind that an answer has for its question, and the shortest time that
-/// they and the aliases before them are good; `None` when it cannot be read.
+/// The records of one kind in an answer to its question, and the shortest validity of them and of
+/// the aliases before them; `None` when it cannot be read.
 fn records<'a, T, D>(
     message: &'a Message<Bytes>,
     read: impl Fn(&D) -> Option<T>,
@@ -327,7 +327,7 @@ where
     Some((found, ttl))
 }
 
-/// RFC 2308 §5.
+/// Validity of a negative answer (RFC 2308 §5).
 fn negative_ttl(message: &Message<Bytes>) -> Duration {
     let Ok(authority) = message.authority() else {
         return UNSAID_TTL;
@@ -339,7 +339,7 @@ fn negative_ttl(message: &Message<Bytes>) -> Duration {
     ends.next().unwrap_or(UNSAID_TTL)
 }
 
-/// What comes second is not waited for as long as what comes first.
+/// Waits at most [`OTHER_FAMILY`] for the second answer once the first has found something.
 async fn other_family(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
     if !matches!(first, Answer::Found(..)) {
         return second.await;
@@ -368,7 +368,7 @@ fn text(octets: &domain::base::CharStr<Bytes>) -> String {
     String::from_utf8_lossy(octets.as_slice()).into_owned()
 }
 
-/// In lower case, without a dot at the end; empty for the root.
+/// A name in lower case, without a dot at the end; empty for the root.
 fn plain(name: &impl ToName) -> String {
     let name = name.to_vec().to_string();
     name.trim_end_matches('.').to_ascii_lowercase()

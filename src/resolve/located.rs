@@ -1,4 +1,4 @@
-//! The servers a name stands for, and the order they are tried in (RFC 2782, RFC 3263 §4.2).
+//! The servers of a name, and the order to try them in (RFC 2782, RFC 3263 §4.2).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,16 +6,16 @@ use super::plan::Srv;
 use super::target::{Hop, Transport};
 use crate::entropy::Entropy;
 
-/// Places tried for one request: each may take the 32 s of a transaction.
+/// Most destinations for one request: each may take the 32 s of a transaction.
 const MAX_HOPS: usize = 8;
 
-/// Where a name leads.
+/// The servers of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
     services: Vec<Service>,
 }
 
-/// One transport's servers.
+/// The servers of one transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) transport: Transport,
@@ -43,7 +43,7 @@ impl Server {
         }
     }
 
-    /// The host itself.
+    /// The host itself, without service records.
     pub(super) fn alone(name: String, port: u16) -> Self {
         Self {
             priority: 0,
@@ -77,8 +77,8 @@ impl Located {
         Self::new(services.collect())
     }
 
-    /// The places to try, in order: services as the domain prefers them, servers by priority
-    /// and, among equals, by weight and chance; addresses of the family we send from first.
+    /// The destinations in the order to try them: services as the domain prefers them, servers by
+    /// priority and, among equals, at random by weight; addresses of the family we send from first.
     pub fn hops(&self, from_ipv4: bool, entropy: &mut dyn Entropy) -> Vec<Hop> {
         let mut hops = Vec::new();
         for service in &self.services {
@@ -96,11 +96,11 @@ impl Located {
     }
 }
 
-/// RFC 2782: lowest priority first; among equals each next one by a draw in which a server has
-/// as many lots as its weight.
+/// RFC 2782: lowest priority first; among equals, a random draw in which a server's chance is its
+/// weight.
 fn in_order<'a>(servers: &'a [Server], entropy: &mut dyn Entropy) -> Vec<&'a Server> {
     let mut left: Vec<&Server> = servers.iter().collect();
-    // Servers without weight stand first, so that they win a draw of 0 alone.
+    // Servers without weight come first, so that only a draw of 0 selects them.
     left.sort_by_key(|server| (server.priority, server.weight != 0));
     let mut ordered = Vec::with_capacity(left.len());
     while let Some(first) = left.first() {
@@ -118,7 +118,7 @@ fn in_order<'a>(servers: &'a [Server], entropy: &mut dyn Entropy) -> Vec<&'a Ser
     ordered
 }
 
-/// A number below `below`.
+/// A random number less than `below`.
 fn draw(below: u64, entropy: &mut dyn Entropy) -> u64 {
     let mut octets = [0; 8];
     entropy.fill(&mut octets);

@@ -1,7 +1,7 @@
-//! Look-ups under way, the line behind them, and what they found, for as long as it is good.
+//! Look-ups under way, the queue behind them, and their results for as long as they are valid.
 //!
-//! What a peer can make grow is bounded: look-ups in flight, in all and of a user; names in the
-//! line; names remembered. Requests that wait for the same name share one look-up.
+//! Limits bound everything a peer can make grow: look-ups in flight, in all and per user; names in
+//! the queue; names remembered. Requests that wait for the same name share one look-up.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,37 +12,37 @@ use super::{Failure, LIMIT, Located};
 use crate::counters::Totals;
 use crate::time::Moment;
 
-/// Look-ups in flight: each is up to twenty questions to a name server at a time.
+/// Look-ups in flight: each sends up to twenty questions to a name server at a time.
 pub const MAX_LOOKUPS: usize = 64;
-/// Look-ups in flight for one user: a list of names that do not resolve holds up no others.
+/// Look-ups in flight for one user: a list of names that do not resolve delays nobody else.
 pub const MAX_LOOKUPS_OF_A_USER: usize = 4;
-/// Names that wait for their turn, within [`LIMIT`].
+/// Queued names, which wait within [`LIMIT`].
 const MAX_LINE: usize = 1_000;
-/// Of one user: as many as a list may name (`max_list_size`, by default).
+/// Queued names of one user: as many as a list may name (`max_list_size`, by default).
 const MAX_LINE_OF_A_USER: usize = 100;
-/// Names remembered, some 300 octets each.
+/// Remembered names, some 300 octets each.
 const MAX_NAMES: usize = 10_000;
-/// Longest time a name is believed, whatever its zone says.
+/// Longest validity of a result, whatever its zone says.
 const MAX_TTL: Duration = Duration::from_secs(3600);
-/// Longest time it is believed not to exist (RFC 2308 §5 suggests one to three hours for
-/// resolvers; those cache too).
+/// Longest validity of a negative result (RFC 2308 §5 suggests one to three hours for resolvers;
+/// those cache too).
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(300);
-/// How long name servers that failed are not asked for the same name again (RFC 9520 §3.2).
+/// How long name servers that failed get no further question about the same name (RFC 9520 §3.2).
 const FAILURE_TTL: Duration = Duration::from_secs(5);
 
-/// What a request knows about the name it goes to.
+/// The state of the name that a request goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookedUp {
     /// It is known.
     Now(Result<Arc<Located>, Failure>),
-    /// It waits: [`Locator::poll`] will name it.
+    /// It waits: [`Locator::poll`] will return its number.
     Later,
 }
 
-/// What became of a look-up.
+/// The result of a look-up.
 type Found = Result<Arc<Located>, Failure>;
 
-/// Who waits, by a number of theirs.
+/// Number of a waiting request, chosen by its owner.
 type Waiter = u64;
 
 #[derive(Debug)]
@@ -65,14 +65,15 @@ pub struct Locator {
     known: HashMap<Target, Known>,
     flying: Vec<LookUp>,
     line: VecDeque<LookUp>,
-    /// Targets that took off, for the name servers.
+    /// Targets of started look-ups, to be sent to the name servers.
     questions: VecDeque<Target>,
     landed: VecDeque<(Waiter, Found)>,
     totals: Totals,
 }
 
 impl Locator {
-    /// Where `target` leads, now or later. `user` is on whose behalf it is asked.
+    /// The servers of `target`, now or later. `user` is the user on whose behalf the request is
+    /// sent.
     pub fn locate(&mut self, now: Moment, target: &Target, user: &str, waiter: Waiter) -> LookedUp {
         if let Some(known) = self.known.get(target).filter(|known| known.until > now) {
             return LookedUp::Now(known.found.clone());
@@ -102,7 +103,7 @@ impl Locator {
         self.questions.pop_front()
     }
 
-    /// Takes their answer, which is good for so long.
+    /// Takes the answer of the name servers and its validity.
     pub fn answer(
         &mut self,
         now: Moment,
@@ -124,7 +125,7 @@ impl Locator {
         self.take_off();
     }
 
-    /// Ends what has taken too long.
+    /// Ends look-ups that have taken too long.
     pub fn expire(&mut self, now: Moment) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -140,19 +141,19 @@ impl Locator {
             self.remember(now, &look_up.target, &found, FAILURE_TTL);
             self.land(look_up, &found);
         }
-        // Nobody has been asked for these: the next request may be luckier.
+        // No name server got these questions: the next request may be luckier.
         for look_up in given_up {
             self.land(look_up, &found);
         }
         self.take_off();
     }
 
-    /// The next one whose wait is over, and what was found.
+    /// The next request whose wait is over, and the result.
     pub fn poll(&mut self) -> Option<(Waiter, Found)> {
         self.landed.pop_front()
     }
 
-    /// It no longer waits. The look-up goes on: its answer is worth remembering.
+    /// The request no longer waits. Its look-up goes on, as the answer is worth remembering.
     pub fn forget(&mut self, waiter: Waiter) {
         for look_up in self.flying.iter_mut().chain(&mut self.line) {
             look_up.waiting.retain(|it| *it != waiter);
@@ -167,7 +168,7 @@ impl Locator {
         all.map(|look_up| look_up.since + LIMIT).min()
     }
 
-    /// Names being looked up or waiting for it, and look-ups refused and failed since the start.
+    /// Names being looked up or queued, and look-ups refused and failed since the start.
     pub fn totals(&self) -> Totals {
         Totals {
             look_ups: (self.flying.len() + self.line.len()) as u64,
@@ -175,7 +176,7 @@ impl Locator {
         }
     }
 
-    /// Starts those whose turn it is: the first of each user that has a free place.
+    /// Starts queued look-ups: the first of each user that has a free place.
     fn take_off(&mut self) {
         let mut place = 0;
         while self.flying.len() < MAX_LOOKUPS
@@ -235,7 +236,7 @@ mod tests {
         Ok(Located::new(Vec::new()))
     }
 
-    /// The waiters whose wait is over, and whether something was found.
+    /// The requests whose wait is over, and the failure if nothing was found.
     fn landed(locator: &mut Locator) -> Vec<(Waiter, Option<Failure>)> {
         let each = std::iter::from_fn(|| locator.poll());
         each.map(|(waiter, found)| (waiter, found.err())).collect()
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!(locator.totals().look_ups as usize, MAX_LOOKUPS + MAX_LINE);
         assert_eq!(refused, 2_000 - MAX_LOOKUPS - MAX_LINE);
         assert_eq!(locator.totals().look_ups_refused, refused as u64);
-        // Whoever waits for a name that is asked for already, waits with the others.
+        // A request for a name already being looked up waits with the others.
         assert_eq!(locator.locate(NOW, &target(0), "sip:x", 1), LookedUp::Later);
     }
 
@@ -352,7 +353,8 @@ mod tests {
         assert_eq!(late.len(), 6);
         assert!(late.iter().all(|(_, why)| *why == Some(Failure::TimedOut)));
         assert_eq!((locator.deadline(), locator.totals().look_ups), (None, 0));
-        // What was asked for is not asked again at once; what waited in the line is.
+        // A name that was looked up is not looked up again at once; one that only waited in the
+        // queue is.
         let again = |locator: &mut Locator, number| {
             locator.locate(NOW + LIMIT, &target(number), "sip:m", 50)
         };
@@ -361,7 +363,7 @@ mod tests {
             LookedUp::Now(Err(Failure::TimedOut))
         );
         assert_eq!(again(&mut locator, 5), LookedUp::Later);
-        // An answer that comes late is good for those who ask then.
+        // A late answer serves later requests.
         locator.answer(NOW + LIMIT, &target(0), nowhere(), TTL);
         assert!(matches!(again(&mut locator, 0), LookedUp::Now(Ok(_))));
     }

@@ -1,8 +1,8 @@
-//! Location of SIP servers (RFC 3263): where a request to a name goes, decided beside the host
-//! so that nobody waits for a name server but that request.
+//! Location of SIP servers (RFC 3263): the destination of a request to a name, found beside the
+//! host so that only that request waits for a name server.
 //!
-//! The procedure, the order of what it finds, the cache and the limits are pure; time and
-//! randomness are arguments. Only `dns` asks name servers, on a thread of its own.
+//! The procedure, the order of its results, the cache and the limits are pure; time and randomness
+//! are arguments. Only `dns` queries name servers, on a thread of its own.
 
 mod dns;
 mod located;
@@ -19,10 +19,10 @@ pub use target::{Hop, Target, TargetError, Transport};
 
 use std::time::Duration;
 
-/// How long a look-up may take, all its questions and its turn in the line included.
+/// Longest time for a look-up, including all its questions and its wait in the queue.
 pub const LIMIT: Duration = Duration::from_secs(4);
 
-/// Why a name leads nowhere.
+/// Why a name has no destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No such name, or one without an address.
@@ -31,13 +31,13 @@ pub enum Failure {
     /// The domain says that it has no such service (RFC 2782).
     #[error("the domain offers no SIP by a transport of this proxy")]
     NoService,
-    /// No name server could be asked, or those that could failed.
+    /// No name server could be reached, or all failed.
     #[error("the name servers give no answer")]
     Unavailable,
-    /// Nothing within [`LIMIT`].
+    /// No result within [`LIMIT`].
     #[error("the name did not resolve within 4 s")]
     TimedOut,
-    /// Too many other names wait, of this user or of all.
+    /// Too many other names are queued, for this user or in all.
     #[error("too many names wait to be resolved")]
     Refused,
 }

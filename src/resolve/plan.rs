@@ -1,5 +1,5 @@
-//! The procedure of RFC 3263 §4: which records are asked for next, given the answers so far.
-//! It asks nobody itself.
+//! The procedure of RFC 3263 §4: the next records to query, given the answers so far. It sends
+//! nothing itself.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use super::Failure;
 use super::located::{Located, Server, Service};
 use super::target::{Host, Target, Transport};
 
-/// NAPTR records followed: UDP, TCP and TLS are three.
+/// NAPTR records followed: UDP, TCP and TLS make three.
 const MAX_SERVICES: usize = 4;
 /// Servers of a service that are looked up (RFC 3263 sets no limit; names servers may).
 const MAX_SERVERS: usize = 10;
-/// Addresses of a server that are kept.
+/// Addresses kept per server.
 const MAX_ADDRESSES: usize = 8;
 
-/// What a name server is asked.
+/// A question to a name server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// NAPTR of a domain.
@@ -26,7 +26,7 @@ pub(super) enum Question {
     Addresses(String),
 }
 
-/// RFC 3403 §4.1, without the regular expression: SIP uses none.
+/// A NAPTR record (RFC 3403 §4.1), without the regular expression: SIP uses none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Naptr {
     pub(super) order: u16,
@@ -36,7 +36,7 @@ pub(super) struct Naptr {
     pub(super) replacement: String,
 }
 
-/// RFC 2782.
+/// An SRV record (RFC 2782).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Srv {
     pub(super) priority: u16,
@@ -46,7 +46,7 @@ pub(super) struct Srv {
     pub(super) target: String,
 }
 
-/// What was found.
+/// The records found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Records {
     Naptr(Vec<Naptr>),
@@ -54,13 +54,13 @@ pub(super) enum Records {
     Addresses(Vec<IpAddr>),
 }
 
-/// The answer to a question, good for so long.
+/// The answer to a question, and its validity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Found(Records, Duration),
     /// There are no such records.
     Nothing(Duration),
-    /// Nobody knows: no name server answered, or it failed.
+    /// Unknown: no name server answered, or it failed.
     Failed,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Plan {
     /// The transport unless records say otherwise.
     transport: Transport,
     port: Option<u16>,
-    /// What is asked for where the domain has no NAPTR, in the order of our preference.
+    /// Transports to ask for when the domain has no NAPTR, in the order of our preference.
     candidates: Vec<Transport>,
     stage: Stage,
     questions: Vec<Question>,
@@ -92,8 +92,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `supported` are the transports the host can send by; a name is looked up, an address is
-    /// not.
+    /// `supported` are the transports that the host can use. Only a name is looked up, never an
+    /// address.
     pub(super) fn new(target: &Target, supported: &[Transport]) -> Self {
         let name = match &target.host {
             Host::Name(name) => name.clone(),
@@ -130,7 +130,7 @@ impl Plan {
         plan
     }
 
-    /// What is to be asked now, all at once; nothing when the plan is done.
+    /// Questions to ask now, all at once; empty when the plan is done.
     pub(super) fn questions(&self) -> &[Question] {
         &self.questions
     }
@@ -146,7 +146,7 @@ impl Plan {
         }
     }
 
-    /// What came of it, and how long it is good.
+    /// The result, and how long it is valid.
     pub(super) fn result(self) -> (Result<Located, Failure>, Duration) {
         if self.services.is_empty() {
             let failure = match (self.failed, self.closed) {
@@ -299,7 +299,7 @@ mod tests {
     const TTL: Duration = Duration::from_secs(300);
     const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
-    /// A zone; what it lacks is answered with "nothing", for a minute.
+    /// A zone; it answers questions about missing records with "nothing", valid for a minute.
     #[derive(Default)]
     struct Zone(HashMap<String, Answer>);
 
@@ -347,7 +347,7 @@ mod tests {
             self
         }
 
-        /// The places in their order, and what was asked.
+        /// The destinations in their order, and the questions sent.
         fn locate(&self, uri: &str, supported: &[Transport]) -> (Result<String, Failure>, String) {
             let target = Target::of_uri(uri).expect("a target");
             let (mut plan, mut asked) = (Plan::new(&target, supported), Vec::new());

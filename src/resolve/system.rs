@@ -1,5 +1,5 @@
-//! How this machine looks names up: `/etc/resolv.conf` and `/etc/hosts`, read again when they
-//! have changed.
+//! This machine's configuration of name look-ups: `/etc/resolv.conf` and `/etc/hosts`, read again
+//! when they have changed.
 
 use std::fs::{self, Metadata};
 use std::net::{IpAddr, SocketAddr};
@@ -8,19 +8,19 @@ use std::time::SystemTime;
 
 use domain::resolv::stub::conf::{ResolvConf, Transport};
 
-/// Domains of the search list that are tried (glibc's limit before 2.26).
+/// Search domains that are tried (glibc's limit before 2.26).
 const MAX_SEARCH: usize = 6;
 
-/// Where the configuration lies.
+/// Places of the configuration.
 #[derive(Clone, Debug)]
 pub struct System {
     /// The name servers.
     pub name_servers: NameServers,
-    /// Names of this machine's own knowledge, as `/etc/hosts`.
+    /// Names that this machine knows itself, in the form of `/etc/hosts`.
     pub hosts: PathBuf,
 }
 
-/// Whom to ask.
+/// The name servers to query.
 #[derive(Clone, Debug)]
 pub enum NameServers {
     /// Those of a file like `/etc/resolv.conf`.
@@ -38,7 +38,7 @@ impl Default for System {
     }
 }
 
-/// The name servers and how names are completed.
+/// The name servers, and the rules for completing names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) servers: Vec<SocketAddr>,
@@ -46,16 +46,16 @@ pub(super) struct Settings {
     pub(super) only_tcp: bool,
     /// Domains, without the root.
     search: Vec<String>,
-    /// A name with fewer dots is searched for before it is taken as it is.
+    /// Names with fewer dots are completed first, and tried as they are last.
     dots: usize,
 }
 
-/// What tells a changed file.
+/// A stamp that differs when the file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Option<(SystemTime, u64)>);
 
 impl System {
-    /// Changes when the name servers may have changed.
+    /// A value that changes when the name servers may have changed.
     pub(super) fn stamp(&self) -> Stamp {
         let NameServers::File(path) = &self.name_servers else {
             return Stamp(None);
@@ -64,8 +64,8 @@ impl System {
         Stamp(fs::metadata(path).ok().and_then(of))
     }
 
-    /// A line that cannot be read is passed over; without any server this machine is asked,
-    /// as the C library does.
+    /// Skips a line that cannot be read; without any server it uses this machine, as the C library
+    /// does.
     pub(super) fn settings(&self) -> Settings {
         let mut conf = ResolvConf::new();
         let path = match &self.name_servers {
@@ -97,7 +97,7 @@ impl System {
         }
     }
 
-    /// The addresses that the hosts file gives a name; none when it does not know it.
+    /// The addresses of a name in the hosts file; empty when the file does not have it.
     pub(super) fn known(&self, name: &str) -> Vec<IpAddr> {
         let text = fs::read_to_string(&self.hosts).unwrap_or_default();
         let lines = text.lines().filter_map(|line| {
@@ -112,7 +112,7 @@ impl System {
 }
 
 impl Settings {
-    /// The names a host's name may stand for, in the order to try them.
+    /// The full names to try for a host's name, in order.
     pub(super) fn complete(&self, name: &str) -> Vec<String> {
         let suffixes = self.search.iter();
         let mut names: Vec<_> = suffixes.map(|it| format!("{name}.{it}")).collect();

@@ -1,4 +1,4 @@
-//! Where a SIP URI leads before any name is looked up (RFC 3263 §4, RFC 7118 §5).
+//! The destination of a SIP URI before any name is looked up (RFC 3263 §4, RFC 7118 §5).
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +53,8 @@ impl Transport {
         matches!(self, Self::Ws | Self::Wss)
     }
 
-    /// What a `sips` URI makes of it (RFC 3261 §26.2.2); there is no TLS over UDP.
+    /// The secure form of this transport, for a `sips` URI (RFC 3261 §26.2.2); there is no TLS over
+    /// UDP.
     fn secured(self) -> Option<Self> {
         match self {
             Self::Udp => None,
@@ -73,7 +74,7 @@ impl Transport {
     }
 }
 
-/// One place a request can be sent to.
+/// One destination of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hop {
     /// Address and port.
@@ -94,14 +95,14 @@ impl fmt::Display for Hop {
     }
 }
 
-/// What a URI says about where it leads.
+/// The destination that a URI describes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     pub(super) host: Host,
     pub(super) port: Option<u16>,
-    /// As the URI gives it, that of a `sips` URI over TLS already.
+    /// The transport in the URI; for a `sips` URI its TLS form.
     pub(super) transport: Option<Transport>,
-    /// A `sips` URI: nothing but TLS will do.
+    /// A `sips` URI: only TLS is allowed.
     pub(super) secure: bool,
 }
 
@@ -113,7 +114,7 @@ pub(super) enum Host {
     Name(String),
 }
 
-/// A URI leads nowhere.
+/// Why a URI has no destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No URI, or one without a host.
@@ -128,8 +129,7 @@ pub enum TargetError {
     /// No domain name, or port 0.
     #[error("no host or port to send to")]
     Host,
-    /// RFC 6761 §6.4: the host of a client that is reached by its connection alone
-    /// (RFC 7118 §5).
+    /// RFC 6761 §6.4: the host of a client reachable over its connection alone (RFC 7118 §5).
     #[error("reached by its own connection alone, which is gone")]
     Unreachable,
 }
@@ -138,7 +138,7 @@ impl Target {
     /// Reads a SIP or SIPS URI; `maddr` stands for its host (RFC 3263 §4).
     ///
     /// # Errors
-    /// Nothing can be sent there, whatever the name servers say.
+    /// Nothing can be sent there, whatever the answers of the name servers.
     pub fn of_uri(text: &str) -> Result<Self, TargetError> {
         let uri: Uri = text.parse().map_err(|_| TargetError::Uri)?;
         let secure = match uri.scheme.as_str() {
@@ -168,7 +168,7 @@ impl Target {
         })
     }
 
-    /// Where it leads without any look-up: it names an address.
+    /// The destination without any look-up, if the URI has an address.
     pub fn hop(&self) -> Option<Hop> {
         let Host::Address(address) = self.host else {
             return None;
@@ -181,7 +181,7 @@ impl Target {
         })
     }
 
-    /// The transport where no name server is asked for one (RFC 3263 §4.1).
+    /// The transport when no name server is queried for one (RFC 3263 §4.1).
     pub(super) fn plain_transport(&self) -> Transport {
         let default = if self.secure {
             Transport::Tls

@@ -1,6 +1,6 @@
-//! What waits for the store: replies and orders that promise a change, answers to the operator,
-//! and acknowledgements of histories. Nobody hears of a change before it is committed, and
-//! outputs leave in the order in which the focus gave them.
+//! Outputs that wait for the store: replies and orders that promise a change, answers to the
+//! operator, and acknowledgements of histories. They leave only after the change is committed, in
+//! the order in which the focus gave them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::management::Answer;
 use crate::store::Ticket;
 use crate::time::Moment;
 
-/// A commit that takes longer counts as failed: SQLite itself gives up before, so this is a
-/// disk or a network that hangs.
+/// A commit that takes longer counts as failed. SQLite itself gives up earlier, so the disk or
+/// network hangs.
 pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Outputs that may wait for a commit before nobody new is admitted: what 1,000 joins a second
-/// make in that time.
+/// Outputs that may wait for a commit before the service stops admitting newcomers: the output of
+/// 1,000 joins a second in that time.
 pub(super) const MAX_PENDING: usize = 10_000;
 
-/// What leaves once a batch of changes is committed, in order.
+/// Outputs to release once a batch of changes is committed, in order.
 #[derive(Debug)]
 struct PendingCommit<T>(VecDeque<(Ticket, T)>);
 
@@ -44,15 +44,15 @@ impl<T> PendingCommit<T> {
 /// Everything that waits for the store.
 #[derive(Debug)]
 pub(super) struct Commits {
-    /// The batch that must be committed before anybody hears of its changes.
+    /// The batch that must be committed before any output that depends on it may leave.
     promised: Ticket,
     /// The last batch written, histories included.
     written: Ticket,
-    /// How far the store has come, and when it came so far.
+    /// The latest batch the store has settled, and when it got there.
     progress: (Ticket, Moment),
     outputs: PendingCommit<Output>,
     answers: PendingCommit<(Query, Answer)>,
-    /// Histories delay nothing else, and nothing else delays them.
+    /// Acknowledgements of histories. They delay no other output, and no other output delays them.
     history_orders: PendingCommit<Order>,
 }
 
@@ -68,13 +68,13 @@ impl Commits {
         }
     }
 
-    /// A batch was written that outputs from now on depend on.
+    /// Notes a written batch that later outputs depend on.
     pub(super) fn promise(&mut self, now: Moment, batch: Ticket) {
         self.promised = batch;
         self.note_written(now, batch);
     }
 
-    /// A batch of a history was written; `order` acknowledges it.
+    /// Notes a written batch of a history; `order` acknowledges it.
     pub(super) fn acknowledge(&mut self, now: Moment, batch: Ticket, order: Order) {
         self.note_written(now, batch);
         self.history_orders.push(batch, order);
@@ -82,13 +82,13 @@ impl Commits {
 
     fn note_written(&mut self, now: Moment, batch: Ticket) {
         if self.progress.0 >= self.written {
-            // Nothing was under way.
+            // The store was idle before.
             self.progress.1 = now;
         }
         self.written = batch;
     }
 
-    /// Whether what leaves now must wait, for a commit or behind what waits already.
+    /// Whether an output must wait now, for a commit or behind earlier outputs.
     pub(super) fn must_wait(&self, committed: Ticket) -> bool {
         !self.outputs.0.is_empty() || committed < self.promised
     }
@@ -119,7 +119,7 @@ impl Commits {
         self.history_orders.next(committed)
     }
 
-    /// Notes how far the store has come; whether it has hung for [`COMMIT_TIMEOUT`].
+    /// Notes the store's progress; true when it has made none for [`COMMIT_TIMEOUT`].
     pub(super) fn is_stuck(&mut self, now: Moment, committed: Ticket) -> bool {
         if committed >= self.written || committed != self.progress.0 {
             self.progress = (committed, now);
@@ -127,17 +127,17 @@ impl Commits {
         now.saturating_since(self.progress.1) >= COMMIT_TIMEOUT
     }
 
-    /// The store was given up: nothing waits any more.
+    /// Notes that the store was given up: nothing waits any more.
     pub(super) fn give_up(&mut self, now: Moment, committed: Ticket) {
         self.progress = (committed, now);
     }
 
-    /// When the store must have come further; `None` while nothing is under way.
+    /// When the store must have made progress; `None` while it has nothing to do.
     pub(super) fn deadline(&self, committed: Ticket) -> Option<Moment> {
         (committed < self.written).then(|| self.progress.1 + COMMIT_TIMEOUT)
     }
 
-    /// More waits than 1,000 joins a second can explain.
+    /// Whether more outputs wait than 1,000 joins a second can explain.
     pub(super) fn are_behind(&self) -> bool {
         self.outputs.0.len() >= MAX_PENDING
     }

@@ -1,4 +1,4 @@
-//! One request of ours that has not left, or may have to leave again.
+//! One request of ours that is not sent yet, or may have to be sent again.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,11 +10,11 @@ use crate::resolve::{Failure, Hop, TargetError};
 use crate::time::Moment;
 use crate::wire::sip::Method;
 
-/// No place is tried so long after the first: whoever waits for the outcome waits no longer.
+/// Longest time between the first try and the last: after it nobody waits for the outcome any more.
 const FAILOVER_LIMIT: Duration = Duration::from_secs(40);
 
-/// The number of the attempt stands above that of the request, so that an outcome that comes
-/// late is not taken for that of another attempt.
+/// The upper bits hold the number of the attempt, the lower ones the request: a late outcome must
+/// not count for another attempt.
 const ATTEMPT_BITS: u32 = 56;
 
 /// The id the host knows an attempt by.
@@ -22,7 +22,7 @@ pub(super) fn attempt_id(request: RequestId, attempt: u8) -> RequestId {
     RequestId(request.0 | u64::from(attempt) << ATTEMPT_BITS)
 }
 
-/// The request an attempt is of, and its number.
+/// Request and number of an attempt.
 pub(super) fn of_attempt(id: RequestId) -> (RequestId, u8) {
     let number = u8::try_from(id.0 >> ATTEMPT_BITS).unwrap_or(u8::MAX);
     (RequestId(id.0 & !(u64::MAX << ATTEMPT_BITS)), number)
@@ -50,7 +50,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// What a request waits for.
+/// The event a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its turn, behind earlier ones of its call; nothing has been tried.
@@ -59,9 +59,9 @@ pub(super) enum Stage {
     Due,
     /// A look-up.
     Locating,
-    /// A place among those the workers have.
+    /// A free worker.
     InLine,
-    /// The word of a worker.
+    /// The result of a worker.
     Handed,
 }
 
@@ -69,17 +69,17 @@ pub(super) enum Stage {
 pub(super) struct Leaving {
     pub(super) request: Box<OutgoingRequest>,
     pub(super) stage: Stage,
-    /// Where to try, in this order.
+    /// Destinations to try, in this order.
     pub(super) hops: VecDeque<Hop>,
-    /// Its next hop is still to be found.
+    /// Its next hop still needs a look-up.
     pub(super) unlocated: bool,
-    /// How often it has been sent before.
+    /// Number of times it was sent before.
     pub(super) attempt: u8,
-    /// When it was sent first.
+    /// When it was sent for the first time.
     pub(super) first: Option<Moment>,
-    /// Where it was sent last.
+    /// The destination of the last attempt.
     pub(super) hop: Option<Hop>,
-    /// It shall not be sent again.
+    /// It must not be sent again.
     pub(super) withdrawn: bool,
     /// Why the last place failed.
     pub(super) why: Option<Why>,
@@ -104,23 +104,23 @@ impl Leaving {
         self.request.id
     }
 
-    /// Where it was sent, if it may ring there.
+    /// The destination where it may ring, if it was sent.
     pub(super) fn rings(&self) -> Option<Hop> {
         self.hop.filter(|_| self.request.method == Method::Invite)
     }
 
-    /// The id of the attempt that is next, or under way.
+    /// The id of the next attempt, or of the present one.
     pub(super) fn attempt_id(&self) -> RequestId {
         attempt_id(self.request.id, self.attempt)
     }
 
-    /// Whether there is a place left to try.
+    /// Whether there is a destination left to try.
     pub(super) fn has_a_place(&self, now: Moment) -> bool {
         let in_time = self.first.is_none_or(|first| first + FAILOVER_LIMIT > now);
         in_time && !self.withdrawn && (self.unlocated || !self.hops.is_empty())
     }
 
-    /// Nothing else is tried.
+    /// Discards the remaining destinations.
     pub(super) fn give_up(&mut self) {
         self.hops.clear();
         self.unlocated = false;

@@ -1,7 +1,14 @@
-//! Requests of ours on their way out. Where each goes is decided here, beside the host: the
-//! connection the peer was last heard on while it lives, else what its next hop resolves to
-//! (RFC 3263), one place after the other (§4.3). Whatever one of them waits for, it holds up
-//! the later requests of its own call and nobody else.
+//! Requests of ours on their way out. This file decides where each goes: over the connection the
+//! peer last used, while that lives; else to the results of resolving its next hop (RFC 3263), one
+//! after the other (§4.3). A waiting request delays the later requests of its own call and nothing
+//! else.
+//!
+//! The requests of a call form a queue, and only its first one moves, through the stages of
+//! [`Stage`]: it looks its next hop up, waits for a free worker if the host sends through workers,
+//! and leaves. If an attempt fails without a response from the peer, the request goes back to the
+//! front of the queue with its next destination, unless a later request of the call has left or
+//! waits. Every attempt has a number in its id, so that a late outcome of an earlier attempt
+//! changes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,43 +25,43 @@ use crate::resolve::{Failure, Hop, Located, Locator, LookedUp, Target};
 use crate::time::Moment;
 use crate::wire::sip::Method;
 
-/// What a request of ours ends with when it cannot even be sent (RFC 3261 §8.1.3.1).
+/// Outcome of a request of ours that cannot even be sent (RFC 3261 §8.1.3.1).
 const NOT_SENT: u16 = 503;
-/// What a cancelled INVITE ends with that was never sent (RFC 3261 §21.4.25).
+/// Outcome of a cancelled INVITE that was never sent (RFC 3261 §21.4.25).
 const CANCELLED: u16 = 487;
-/// The codes a host makes up when nothing came or nothing left.
+/// Codes that a host reports itself when it could not send, or got no response.
 const MADE_UP: [u16; 2] = [408, 503];
 /// Requests in the hands of the host's workers.
 const MAX_HANDED: usize = 64;
-/// Of those, requests that have to connect first: each may hold its worker for as long as the
-/// host waits for an unreachable peer (OpenSIPS: 100 ms), and the other workers serve everybody.
+/// Those among them that have to connect first: each may hold its worker for as long as the host
+/// waits for an unreachable peer (OpenSIPS: 100 ms). The other workers serve everybody else.
 const MAX_CONNECTING: usize = 2;
-/// How long a worker may take to say that it has sent one.
+/// Longest time a worker may take to report the result of sending.
 const HANDED_LIMIT: Duration = Duration::from_secs(5);
-/// When an outcome is no longer expected: no transaction of a host lives as long.
+/// Longest time to wait for an outcome: no transaction of a host lives longer.
 const FORGOTTEN: Duration = Duration::from_secs(300);
-/// How often refused look-ups are logged at most.
+/// Least time between two log lines about refused look-ups.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far an INVITE of ours is from being cancelled.
+/// The progress of an INVITE of ours towards a possible CANCEL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ringing {
     /// It was sent.
     Sent,
     /// It may be cancelled.
     At(TransactionId),
-    /// It shall be, but no provisional response has come (RFC 3261 §9.1).
+    /// It is to be cancelled, but no provisional response has come (RFC 3261 §9.1).
     Unwanted,
 }
 
-/// What a try came to.
+/// The result of one try.
 enum Step {
     Waits,
     Sent,
     Failed,
 }
 
-/// A request a worker has.
+/// A request in the hands of a worker.
 #[derive(Debug)]
 struct Handed {
     call: String,
@@ -67,21 +74,21 @@ pub(super) struct Outgoing {
     locator: Locator,
     names: Option<Box<dyn Names>>,
     entropy: Box<dyn Entropy + Send>,
-    /// By Call-ID, those that wait; the first is under way.
+    /// Waiting requests by Call-ID; the first of each is being processed.
     calls: HashMap<String, VecDeque<Leaving>>,
-    /// The call of each.
+    /// The call of each waiting request.
     waiting: HashMap<RequestId, String>,
-    /// Calls whose first waits for a worker: to connect, or just to send.
+    /// Calls whose first request waits for a worker: to connect, or just to send.
     connecting: VecDeque<String>,
     ready: VecDeque<String>,
-    /// By attempt.
+    /// Requests that workers have, by attempt.
     handed: HashMap<RequestId, Handed>,
-    /// What was sent and may be sent elsewhere, or was sent more than once.
+    /// Sent requests that may still go elsewhere, or that were sent more than once.
     sent: HashMap<RequestId, Leaving>,
-    /// The last one of its call among them: no earlier one is sent after it.
+    /// The last sent request of each call: earlier ones are not sent after it.
     last: HashMap<String, RequestId>,
-    /// INVITEs of ours without outcome. A provisional response may be overtaken by the final
-    /// one, which another worker took: it changes nothing then.
+    /// INVITEs of ours without an outcome. The final response, received by another worker, may
+    /// overtake a provisional one, which then changes nothing.
     ringing: HashMap<RequestId, (Ringing, Hop)>,
     over: VecDeque<(RequestId, u16)>,
     swept: Moment,
@@ -109,20 +116,20 @@ impl Outgoing {
         }
     }
 
-    /// Without it only addresses are reached.
+    /// Sets the name servers; without them only addresses can be reached.
     pub(super) fn resolve_with(&mut self, names: Option<Box<dyn Names>>) {
         self.names = names;
     }
 
-    /// What was counted of look-ups.
+    /// Counters of look-ups.
     pub(super) fn totals(&self) -> Totals {
         self.locator.totals()
     }
 
-    /// Takes a request; it leaves behind the earlier ones of its call.
+    /// Takes a request; it leaves after the earlier ones of its call.
     pub(super) fn send(&mut self, now: Moment, request: Box<OutgoingRequest>, host: &mut dyn Host) {
         let call = request.call_id.clone();
-        // Sent again with an answer to a challenge, it has the same id.
+        // A request repeated with an answer to a challenge has the same id.
         self.sent.remove(&request.id);
         self.waiting.insert(request.id, call.clone());
         let queue = self.calls.entry(call.clone()).or_default();
@@ -131,7 +138,7 @@ impl Outgoing {
         self.ask();
     }
 
-    /// Has an INVITE cancelled, or not sent at all.
+    /// Cancels an INVITE, or keeps it from being sent.
     pub(super) fn cancel(&mut self, now: Moment, id: RequestId, host: &mut dyn Host) {
         if let Some(sent) = self.sent.get_mut(&id) {
             sent.withdrawn = true;
@@ -146,7 +153,7 @@ impl Outgoing {
         }
     }
 
-    /// An INVITE of ours rings; `None` when that is of no concern any more.
+    /// An INVITE of ours rings; `None` when that no longer matters.
     pub(super) fn progress(
         &mut self,
         now: Moment,
@@ -158,7 +165,7 @@ impl Outgoing {
         let (id, number) = of_attempt(attempt);
         match self.sent.get_mut(&id) {
             Some(sent) if sent.attempt != number => return None,
-            // Somebody is there: nobody else is asked.
+            // Somebody answers there: no other destination is tried.
             Some(sent) => sent.give_up(),
             None => {}
         }
@@ -170,7 +177,7 @@ impl Outgoing {
         Some(id)
     }
 
-    /// An attempt is over; `None` when the request is not. Gives where an INVITE went to.
+    /// Ends an attempt; `None` when the request goes on. Returns the destination of an INVITE.
     /// `made_up` is a code without a response.
     pub(super) fn outcome(
         &mut self,
@@ -206,7 +213,7 @@ impl Outgoing {
         Some((id, reached))
     }
 
-    /// A worker has sent what it was handed, or could not.
+    /// Takes a worker's result for a request that it was to send.
     pub(super) fn handed(
         &mut self,
         now: Moment,
@@ -233,7 +240,7 @@ impl Outgoing {
         self.ask();
     }
 
-    /// Takes what the name servers said, and what has taken too long.
+    /// Takes the answers of the name servers, and ends what has taken too long.
     pub(super) fn turn(&mut self, now: Moment, host: &mut dyn Host) {
         while let Some((target, found, ttl)) = self.names.as_mut().and_then(|it| it.outcome()) {
             self.locator.answer(now, &target, found, ttl);
@@ -263,7 +270,7 @@ impl Outgoing {
         handed.chain(self.locator.deadline()).min()
     }
 
-    /// The next request that ended here, and its code.
+    /// The next request that ended without being sent, and its code.
     pub(super) fn poll(&mut self) -> Option<(RequestId, u16)> {
         self.over.pop_front()
     }
@@ -279,7 +286,7 @@ impl Outgoing {
             && self.over.is_empty()
     }
 
-    /// Moves the first of a call on, and those behind it.
+    /// Processes the first request of a call, and those behind it.
     fn drive(&mut self, now: Moment, call: &str, host: &mut dyn Host) {
         loop {
             let Some(queue) = self.calls.get_mut(call) else {
@@ -307,7 +314,7 @@ impl Outgoing {
         queue.or_default().push_front(first);
     }
 
-    /// Tries one place after the other until something is to be waited for.
+    /// Tries one destination after the other until the request has to wait.
     fn step(&mut self, now: Moment, leaving: &mut Leaving, host: &mut dyn Host) -> Step {
         if leaving.stage == Stage::New {
             take_shortcut(leaving, host);
@@ -338,7 +345,7 @@ impl Outgoing {
         }
     }
 
-    /// The places its next hop stands for; `None` when they are being looked up.
+    /// The destinations of its next hop; `None` while a look-up runs.
     fn locate(&mut self, now: Moment, leaving: &Leaving) -> Result<Option<Vec<Hop>>, Why> {
         let request = &leaving.request;
         let target = Target::of_uri(&request.next_hop).map_err(Why::Nowhere)?;
@@ -421,7 +428,7 @@ impl Outgoing {
                 Ok(self.stand_in_line(leaving, !connected))
             }
             Err(NotSent::Refused(error)) => Err(Why::Host(NotSent::Refused(error))),
-            // It would be the same at every other place.
+            // The result would be the same at every other destination.
             Err(error) => {
                 leaving.give_up();
                 Err(Why::Host(error))
@@ -457,7 +464,7 @@ impl Outgoing {
         self.handed.insert(leaving.attempt_id(), handed);
     }
 
-    /// Workers are free again: those in line move on.
+    /// Workers are free again: moves the waiting calls on.
     fn advance(&mut self, now: Moment, host: &mut dyn Host) {
         for _ in 0..self.connecting.len() + self.ready.len() {
             let mut call = None;
@@ -474,8 +481,8 @@ impl Outgoing {
         }
     }
 
-    /// It was sent. An earlier one of its call is not tried elsewhere any more: it would come
-    /// out of order.
+    /// The request was sent. No earlier one of its call is tried at another destination any more:
+    /// it would arrive out of order.
     fn left(&mut self, now: Moment, leaving: Leaving) {
         let (id, call) = (leaving.id(), leaving.request.call_id.clone());
         self.waiting.remove(&id);
@@ -493,7 +500,7 @@ impl Outgoing {
         }
     }
 
-    /// Other phones may still answer an INVITE that was sent more than once.
+    /// Keeps an INVITE that was sent more than once: other phones may still answer it.
     fn remember_attempt(&mut self, mut over: Leaving) {
         if over.attempt > 0 && over.request.method == Method::Invite {
             over.give_up();
@@ -520,7 +527,7 @@ impl Outgoing {
         } else {
             NOT_SENT
         };
-        // For an ACK there is no outcome that anybody waits for.
+        // An ACK has no outcome that anybody waits for.
         self.over.push_back((id, code));
         let Some(why) = &leaving.why else { return };
         let level = match why {
@@ -542,7 +549,7 @@ impl Outgoing {
         ));
     }
 
-    /// Takes back what no worker has; false when it has left.
+    /// Takes back a request that no worker has; false when it has left.
     fn withdraw(&mut self, now: Moment, id: RequestId, host: &mut dyn Host) -> bool {
         let Some(call) = self.waiting.get(&id).cloned() else {
             return false;
@@ -577,7 +584,7 @@ impl Outgoing {
         }
     }
 
-    /// Outcomes that never came.
+    /// Drops requests whose outcomes never came.
     fn sweep(&mut self, now: Moment) {
         let expected = |sent: &Leaving| sent.first.is_some_and(|it| it + FORGOTTEN > now);
         self.sent.retain(|_, sent| expected(sent));
@@ -585,7 +592,7 @@ impl Outgoing {
     }
 }
 
-/// Where the peer itself was last heard from: its connection while that lives, and the way
+/// Prefers the path on which the peer was last heard: its connection while that lives, and the way
 /// through the NAT before it (RFC 3261 §12.2.1.1 knows neither).
 fn take_shortcut(leaving: &mut Leaving, host: &mut dyn Host) {
     let flow = leaving.request.flow.as_deref();

@@ -41,7 +41,7 @@ impl Zone {
     }
 }
 
-/// A request of this id to that next hop, in the call of that name.
+/// A request with this id to this next hop, in the call of that name.
 fn to(id: u64, call: &str, next_hop: &str) -> Box<OutgoingRequest> {
     let Output::Send(mut request) = request(id) else {
         unreachable!()
@@ -94,7 +94,7 @@ impl Desk {
         self.bench.turn(self.now);
     }
 
-    /// The attempt, which was sent `number` times before.
+    /// The outcome of the attempt that `number` others preceded.
     fn outcome(&mut self, id: u64, number: u64, code: u16, response: &'static [u8]) {
         let frame = Frame::Outcome {
             request: RequestId(id | number << 56),
@@ -114,7 +114,7 @@ impl Desk {
         service.accept(self.now, frame, host);
     }
 
-    /// What has left since, and where to.
+    /// The requests that have left since the last call, with their destinations.
     fn departed(&mut self) -> String {
         let departed = std::mem::take(&mut self.bench.host.departed);
         let each = departed.iter().map(|(attempt, place)| {
@@ -216,13 +216,13 @@ fn places_are_tried_one_after_the_other() {
     desk.pass(Duration::ZERO);
     desk.bench.host.down = vec!["192.0.2.1:"];
     desk.send(to(1, "a", "sip:h.test"));
-    // The first refused, the second needs TLS that the host has not.
+    // The first refused; the second needs TLS, which the host does not have.
     assert_eq!(desk.departed(), "1.0>192.0.2.3:5060/udp");
     // tm made the code up: nobody answered there.
     desk.outcome(1, 0, 408, b"");
     assert_eq!(desk.departed(), "1.1>192.0.2.4:5060/udp");
     assert_eq!(desk.bench.inputs(), "");
-    // What is said of the first attempt after that counts no more.
+    // Later reports about the first attempt do not count.
     desk.outcome(1, 0, 200, b"SIP/2.0 200 OK\r\n\r\n");
     assert_eq!(desk.bench.inputs(), "");
     desk.outcome(1, 1, 408, b"");
@@ -245,7 +245,7 @@ fn a_second_phone_that_answers_a_second_attempt_is_heard() {
         desk.bench.inputs(),
         "outcome 1 200 true, outcome 1 200 true"
     );
-    // Under the same id, as after a challenge, it begins anew.
+    // A request with the same id, as after a challenge, begins anew.
     desk.departed();
     desk.send(invite(1, "sip:192.0.2.3"));
     desk.outcome(1, 0, 200, ok);
@@ -300,7 +300,7 @@ fn nothing_is_tried_elsewhere_once_it_is_late_or_a_later_request_has_left() {
     desk.outcome(2, 0, 408, b"");
     assert_eq!(desk.departed(), "2.1>192.0.2.2:5060/udp");
     assert_eq!(desk.bench.inputs(), "outcome 1 408 false");
-    // Nor an ACK, whatever becomes of it.
+    // Nor does an ACK, whatever its result.
     let mut desk = known();
     let mut ack = to(3, "z", "sip:h.test");
     ack.method = Method::Ack;
@@ -355,7 +355,7 @@ fn an_invite_that_rang_or_was_cancelled_is_not_tried_elsewhere() {
         (desk.departed().as_str(), desk.bench.inputs().as_str()),
         ("", "outcome 1 408 false")
     );
-    // The second attempt can be cancelled as the first.
+    // The second attempt can be cancelled like the first.
     let mut desk = known();
     desk.outcome(1, 0, 408, b"");
     assert_eq!(desk.departed(), "1.1>192.0.2.2:5060/udp");
@@ -385,7 +385,7 @@ fn the_peers_connection_is_a_shortcut_while_it_lives() {
         "2.0>192.0.2.7:5080/tcp",
         "RFC 3261 §12.2.1.1"
     );
-    // It seemed to live and did not: its peer is looked for where the Contact leads.
+    // The connection seemed to live and did not: the Contact leads to the peer now.
     desk.bench.host.connections = vec![FLOW];
     desk.send(by_flow(to(3, "b", "sip:h.test;transport=tcp"), FLOW));
     desk.zone.answer(
@@ -445,7 +445,7 @@ fn few_workers_connect_at_a_time_and_the_others_send() {
     }
     let two = "1.0>192.0.2.1:5060/tcp 2.0>192.0.2.2:5060/tcp";
     assert_eq!(desk.departed(), two);
-    // Where a connection lives, and by datagrams, nobody waits for them.
+    // Requests over a living connection, and datagrams, do not wait for workers.
     desk.bench.host.connections = vec![FLOW];
     desk.send(by_flow(to(6, "d", "sip:192.0.2.6"), FLOW));
     desk.send(to(7, "e", "sip:192.0.2.7"));

@@ -1,4 +1,4 @@
-//! The wiring, with a scripted focus, a switch that remembers, and a host that can fail.
+//! The wiring, with a scripted focus, a switch that records its orders, and a host that can fail.
 
 mod races;
 
@@ -17,11 +17,11 @@ use crate::wire::sip::{Headers, Method};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
 
-/// Notes every input; gives the outputs the test put up for it.
+/// Records every input; gives the outputs that the test prepared.
 #[derive(Default)]
 pub(super) struct Script {
     inputs: Vec<Input>,
-    /// Outputs, in batches: one batch an input.
+    /// Outputs, in batches: one batch per input.
     batches: VecDeque<Vec<Output>>,
     outputs: VecDeque<Output>,
     deadline: Option<Moment>,
@@ -82,7 +82,7 @@ impl Switch for Orders {
     }
 }
 
-/// A store whose commits the test makes.
+/// A store whose commits the test controls.
 #[derive(Default)]
 pub(super) struct Book {
     given: Ticket,
@@ -151,7 +151,7 @@ pub(super) struct FakeHost {
     pub(super) down: Vec<&'static str>,
     /// Connections that live.
     pub(super) connections: Vec<&'static str>,
-    /// What needs a connection goes to workers.
+    /// Requests that need a connection go to workers.
     pub(super) has_workers: bool,
 }
 
@@ -357,7 +357,7 @@ fn what_lets_the_switch_promise_waits_for_the_store_as_a_200_does() {
     assert_eq!(bench.service.switch.orders, [close, kept]);
 }
 
-/// So many are gone of a history, and none came.
+/// A history that loses this many messages and gains none.
 fn gone_of(room: &RoomUri, gone: u64) -> HistoryChange {
     HistoryChange {
         room: room.clone(),
@@ -383,7 +383,7 @@ fn a_history_is_kept_without_anybody_waiting_but_the_switch() {
     bench.service.store.settled = 1;
     bench.turn(NOW);
     assert_eq!(bench.service.switch.orders, slice::from_ref(&done));
-    // Without a store nothing is ever waited for.
+    // Without a store nothing ever waits.
     bench.service.store.settled = Ticket::MAX;
     bench.accept(Frame::Cancel(ID));
     assert_eq!(bench.service.switch.orders, [done.clone(), done]);
@@ -497,8 +497,8 @@ fn statistics_follow_focus_and_switch() {
     assert_eq!(value(Statistic::Sessions), 0);
 }
 
-/// Whatever part of the program counts it, and also what a switch outside the proxy has counted
-/// of its own panics.
+/// Every part of the program is covered, and also the panics that a switch outside the proxy has
+/// counted of its own.
 #[test]
 fn every_figure_reaches_its_statistic() {
     for which in ALL {
@@ -565,7 +565,7 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     };
     let other = || Frame::Cancel(TransactionId { hash: 1, label: 1 });
     let cancel = || vec![Output::Cancel(RequestId(3))];
-    // Wanted before it rings: the CANCEL waits (RFC 3261 §9.1).
+    // Cancelled before it rings: the CANCEL waits (RFC 3261 §9.1).
     let mut bench = Bench::new([sent(), cancel(), vec![]]);
     bench.accept(other());
     bench.accept(other());
@@ -573,7 +573,7 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     bench.accept(ringing());
     bench.accept(ringing());
     assert_eq!(bench.host.cancelled, [ID]);
-    // Wanted while it rings: at once.
+    // Cancelled while it rings: the CANCEL leaves at once.
     let mut bench = Bench::new([sent(), vec![], cancel()]);
     bench.accept(other());
     bench.accept(ringing());
@@ -581,7 +581,7 @@ fn an_invite_is_cancelled_once_it_has_rung() {
     bench.accept(other());
     bench.accept(ringing());
     assert_eq!(bench.host.cancelled, [ID]);
-    // Its outcome overtook what came before: nothing is remembered.
+    // Its outcome overtook the provisional response: nothing is kept.
     let mut bench = Bench::new([sent(), vec![], vec![], cancel()]);
     bench.accept(other());
     bench.accept(Frame::Outcome {
@@ -711,7 +711,7 @@ fn a_store_that_makes_progress_is_waited_for() {
     bench.turn(NOW + second + second);
     bench.turn(NOW + second + second + second);
     assert_eq!(bench.service.store.given_up, 0, "one of two, a second ago");
-    // An idle hour is no hanging.
+    // An idle hour does not count as hanging.
     bench.service.store.settled = 2;
     bench.turn(NOW + second * 3600);
     bench
@@ -765,7 +765,7 @@ fn a_request_of_the_operator_waits_for_what_it_needs_and_nobody_else_does() {
     bench.turn(NOW);
     assert_eq!(bench.service.core.operated, 2);
     assert_eq!(bench.inputs(), "cancel 7:9, answered 7:9, found");
-    // What cannot be read, or is not answered in time, is not carried out.
+    // A request is not carried out when its rows cannot be read, or not in time.
     bench.service.order(NOW, request(), &mut bench.host);
     bench.service.store.found.push_back(found(Err(Unreadable)));
     bench.turn(NOW);

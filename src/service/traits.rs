@@ -1,5 +1,5 @@
-//! What the service is wired to, as it sees it: the proxy, the name servers, the switch, the
-//! store and the focus.
+//! The interfaces of the service's neighbours: the proxy, the name servers, the switch, the store
+//! and the focus.
 
 use crate::control::Order;
 use crate::counters::Totals;
@@ -24,12 +24,12 @@ pub trait Host {
     /// The transaction is gone, or already has a final answer.
     fn reply(&mut self, transaction: TransactionId, reply: &Reply) -> Result<(), NotReplied>;
 
-    /// A 2xx to this INVITE need not be repeated any more; called at most once for each that
-    /// was taken with `until_ack`.
+    /// Ends the repetition of a 2xx to this INVITE; called at most once for each one sent with
+    /// `until_ack`.
     fn release(&mut self, _transaction: TransactionId) {}
 
-    /// Sends a request to an address; its outcome comes back through the bridge under the id
-    /// of the `attempt`. Asks no name server, and waits for no connection.
+    /// Sends a request to an address; its outcome comes back through the bridge under the id of the
+    /// `attempt`. Queries no name server and waits for no connection.
     ///
     /// # Errors
     /// It was not sent and there will be no outcome.
@@ -40,7 +40,7 @@ pub trait Host {
         attempt: RequestId,
     ) -> Result<Departure, NotSent>;
 
-    /// Whether a worker sends what goes there ([`Departure::Handed`]).
+    /// Whether a worker sends requests to this destination ([`Departure::Handed`]).
     fn hands_over(&mut self, _to: &Hop) -> bool {
         false
     }
@@ -48,25 +48,25 @@ pub trait Host {
     /// Whether a connection to that address lives, or is being made.
     fn connected(&mut self, to: &Hop) -> bool;
 
-    /// Whether the host has a socket to send there from.
+    /// Whether the host has a socket to send from to this destination.
     fn has_socket(&mut self, to: &Hop) -> bool;
 
-    /// CANCELs an INVITE of ours, sent by this transport, that has had a provisional response;
-    /// its outcome still comes.
+    /// Sends a CANCEL for an INVITE of ours, sent by this transport, that has had a provisional
+    /// response; its outcome still comes.
     fn cancel(&mut self, transaction: TransactionId, transport: resolve::Transport);
 
-    /// The host's own name of a socket it had in an earlier run; 0 when it has none like it.
+    /// The host's own handle of a socket from an earlier run; 0 when it has none like it.
     fn find_socket(&mut self, socket: &Socket) -> u64;
 
-    /// The socket that requests of ours leave by before any has come in.
+    /// The socket for requests of ours before any request has come in.
     fn default_socket(&mut self) -> Option<Socket> {
         None
     }
 
-    /// The proxy stops: what it no longer has connections for is not sent.
+    /// The proxy stops: requests that need a closed connection are no longer sent.
     fn stopping(&mut self) {}
 
-    /// Whether a script or a module wants to know of messages: only then are they reported.
+    /// Whether a script or a module subscribes to messages: only then the switch reports them.
     fn wants_messages(&mut self) -> bool {
         false
     }
@@ -92,12 +92,12 @@ pub enum NotReplied {
     Stopping,
 }
 
-/// How a request left.
+/// The way a request left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
     /// The host has it.
     Sent,
-    /// A worker has it, and will say what became of it ([`Frame::Sent`]).
+    /// A worker has it, and will report the result (`Frame::Sent`).
     Handed,
 }
 
@@ -113,14 +113,14 @@ pub enum NotSent {
     /// The host's script dropped it.
     #[error("the script dropped it")]
     Dropped,
-    /// Its workers have as many as they can take.
+    /// Its workers have as many requests as they can take.
     #[error("the host's workers do not keep up")]
     Busy,
 }
 
 /// The name servers, as the service sees them.
 pub trait Names {
-    /// Asks where a name leads; never waits.
+    /// Starts the look-up of a name; never waits.
     fn ask(&mut self, target: Target);
     /// The next answer.
     fn outcome(&mut self) -> Option<resolve::Outcome>;
@@ -140,7 +140,7 @@ impl Names for Resolver {
 pub trait Switch {
     /// Hands an order over; never blocks.
     fn order(&mut self, order: Order);
-    /// What it has counted so far.
+    /// Its totals so far.
     fn totals(&self) -> Totals;
     /// Flushes and closes every connection, ends every thread.
     fn stop(&mut self);
@@ -193,7 +193,7 @@ impl Switch for Option<Link> {
         self.as_ref().map(Link::totals).unwrap_or_default()
     }
 
-    /// Only lets go: the switch outside lives on.
+    /// Only disconnects: the switch outside lives on.
     fn stop(&mut self) {
         if let Some(link) = self.take() {
             link.stop();
@@ -221,31 +221,31 @@ impl Switch for Box<dyn Switch> {
 
 /// The store, as the service sees it.
 pub trait Store {
-    /// Hands changes over, to be kept all or none; never waits.
+    /// Takes a batch of changes, to be stored all or none; never waits.
     fn write(&mut self, changes: Vec<Change>) -> Ticket;
-    /// Nobody need wait for this batch or an earlier one any more.
+    /// The latest settled batch: nobody needs to wait for it, or for an earlier one.
     fn settled(&self) -> Ticket;
-    /// It has lost changes and needs everything anew.
+    /// Whether it has lost changes and needs a complete rewrite.
     fn wants_everything(&self) -> bool;
-    /// Takes everything in the place of what it has.
+    /// Replaces the stored state with this one.
     fn rewrite(&mut self, everything: Vec<Change>) -> Ticket;
-    /// Whether a restart will find what is settled.
+    /// Whether a restart will find everything that is settled.
     fn is_safe(&self) -> bool;
-    /// It does not come back from a commit: that counts as failed.
+    /// Gives up a commit that does not return: it counts as failed.
     fn give_up(&mut self);
-    /// Asks what is kept; never waits.
+    /// Queries the stored state; never waits.
     fn ask(&mut self, query: StoreQuery);
     /// The next answer.
     fn found(&mut self) -> Option<Found>;
-    /// Whether nobody new may come in, since nothing is kept.
+    /// Whether newcomers are refused because nothing can be stored.
     fn refuses(&self) -> bool {
         false
     }
-    /// Keeps what was given, and closes.
+    /// Writes the remaining changes, and closes.
     fn stop(&mut self);
 }
 
-/// Without a store everything ends with the process, and nobody waits.
+/// Without a store everything ends with the process, and nothing waits.
 impl Store for Option<store::Store> {
     fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.as_mut().map_or(0, |store| store.write(changes))
@@ -298,17 +298,17 @@ impl Store for Option<store::Store> {
 pub trait Core {
     /// Takes one input.
     fn handle(&mut self, now: Moment, input: Input);
-    /// The next thing to do.
+    /// The next output.
     fn poll(&mut self) -> Option<Output>;
-    /// When to come back.
+    /// When the focus needs [`Input::Deadline`] at the latest.
     fn deadline(&self) -> Option<Moment>;
     /// Whether nothing is left.
     fn is_idle(&self) -> bool;
-    /// What it has counted.
+    /// Its totals so far.
     fn totals(&self) -> Totals;
-    /// Everything that is to be kept.
+    /// The complete state to store.
     fn snapshot(&mut self) -> Vec<Change>;
-    /// What must be found out before a request of the operator is carried out.
+    /// The store query needed before a request of the operator is carried out.
     fn needs(&self, _request: &management::Action) -> Option<StoreQuery> {
         None
     }

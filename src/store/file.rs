@@ -1,4 +1,4 @@
-//! The database file: opening, bringing up to date, reading, writing.
+//! The database file: opening, migration, reading, writing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::schema::{APPLICATION_ID, STATE, STEPS};
 use super::{Config, Durability, StoreError};
 use crate::focus::record::{Change, HistoryChange, Key, Record};
 
-/// Statements kept prepared: one a table and kind.
+/// Prepared statements to keep: one per table and kind.
 const STATEMENTS: usize = 32;
 
-/// What was found in a file.
+/// The content found in a file.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) records: Vec<Record>,
     /// Rooms that management made.
     pub(super) rooms: usize,
-    /// Tables with rows that no record could be made of: how many, and what is wrong with one.
+    /// Tables with unreadable rows: how many, and the error of one.
     pub(super) unreadable: Vec<(&'static str, usize, String)>,
 }
 
@@ -34,17 +34,17 @@ pub(super) struct File {
     connection: Connection,
 }
 
-/// Looks at a file without changing anything.
+/// Checks a file without changing anything.
 pub(super) fn inspect(path: &Path) -> Result<(), StoreError> {
     if !path.exists() {
-        // Its folder is made by the user that will write it.
+        // The user that will write it makes its folder.
         return Ok(());
     }
     let connection = open_to_read(path, super::BUSY)?;
     version(path, &connection).map(|_| ())
 }
 
-/// A connection that can only read. It fails as long as nobody has made the file.
+/// A read-only connection. It fails as long as nobody has made the file.
 pub(super) fn open_to_read(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
@@ -79,7 +79,7 @@ pub(super) fn version(path: &Path, connection: &Connection) -> Result<usize, Sto
 }
 
 impl File {
-    /// Opens the file, made if need be, and brings it up to date.
+    /// Opens the file, creates it if it is missing, and migrates it.
     pub(super) fn open(config: &Config) -> Result<Self, StoreError> {
         let path = config.path.clone();
         let connection = Connection::open(&path).map_err(|error| explain(&path, error))?;
@@ -104,7 +104,7 @@ impl File {
         connection.pragma_update(None, "synchronous", synchronous)
     }
 
-    /// Whether every page is what it should be.
+    /// Checks every page.
     fn examine(&self) -> Result<(), StoreError> {
         let said: String = self
             .connection
@@ -129,7 +129,7 @@ impl File {
         };
         let from = version(&self.path, &self.connection)?;
         if from == STEPS.len() {
-            // To find out now whether it can be written at all.
+            // Finds out at once whether it can be written.
             return self.transact(|_| Ok(()));
         }
         self.transact(|transaction| steps(transaction, from))
@@ -161,8 +161,7 @@ impl File {
         })
     }
 
-    /// Puts everything in the place of the state there is. Rooms and histories stay, but for
-    /// these changes of them.
+    /// Replaces the state. Rooms and histories stay, except for these changes to them.
     pub(super) fn replace(
         &mut self,
         everything: &[Change],
@@ -177,12 +176,12 @@ impl File {
         })
     }
 
-    /// For questions.
+    /// The connection, for queries.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// As if the disk had room for so many pages.
+    /// Simulates a disk with room for this many pages.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, pages: u32) {
         let limit = format!("PRAGMA max_page_count = {pages}");
@@ -191,7 +190,7 @@ impl File {
             .expect("a pragma");
     }
 
-    /// Reads the state. Rooms are left where they are, but for those that run.
+    /// Reads the state. Rooms stay in the file, except for those that run.
     pub(super) fn load(&self) -> Result<Found, StoreError> {
         let mut found = Found::default();
         self.load_all(&mut found)
@@ -291,7 +290,7 @@ fn delete(transaction: &Transaction<'_>, key: &Key) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What an error of SQLite means for the operator.
+/// The operator's view of an error of SQLite.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match source.sqlite_error_code() {

@@ -1,6 +1,5 @@
-//! One file, one proxy: a lock beside the database, held as long as the process lives. The
-//! database itself cannot be locked so: closing any descriptor of it would free SQLite's own
-//! locks.
+//! One file, one proxy: a lock beside the database, held as long as the process lives. The database
+//! itself cannot carry this lock: closing any descriptor of it would free SQLite's own locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -11,7 +10,7 @@ use super::StoreError;
 use crate::access::{self, Wish};
 use crate::retry::retry;
 
-/// How long the process of the last run may take to leave.
+/// How long the process of the last run may take to end.
 const LOCK_TIMEOUT: Duration = match cfg!(test) {
     false => Duration::from_secs(3),
     true => Duration::from_millis(100),
@@ -44,13 +43,13 @@ impl Lock {
         }
     }
 
-    /// The same, after a while if need be.
+    /// Takes the lock, and waits for it if need be.
     pub(super) fn take_with_retry(database: &Path) -> Result<Self, StoreError> {
         retry(LOCK_TIMEOUT, is_locked, || Self::take(database))
     }
 }
 
-/// Whether somebody holds the lock, without making one.
+/// Whether somebody holds the lock; creates no lock file.
 pub(super) fn probe(database: &Path) -> Result<(), StoreError> {
     let path = path(database);
     retry(LOCK_TIMEOUT, is_locked, || match File::open(&path) {
@@ -72,7 +71,7 @@ fn path(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// The last folder of the path may be missing; it is made for this user alone.
+/// Creates the last folder of the path if it is missing, for this user alone.
 fn make_folder(database: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
     let Some(folder) = folder(database).filter(|folder| !folder.is_dir()) else {
@@ -93,7 +92,7 @@ pub(super) fn has_folder(database: &Path) -> bool {
     folder(database).is_none_or(Path::is_dir)
 }
 
-/// Whether the missing folder could be made, without making it.
+/// Whether the missing folder could be created; does not create it.
 pub(super) fn may_make_folder(database: &Path) -> Result<(), StoreError> {
     let Some(folder) = folder(database) else {
         return Ok(());

@@ -1,11 +1,11 @@
-//! What survives a restart, in one SQLite file: records as rows, changes as commits.
+//! State that survives a restart, in one SQLite file: records as rows, changes as commits.
 //!
-//! A thread of its own writes; whatever has come in meanwhile is one commit. When the file
-//! cannot be written, conferences go on in memory, the log says what to do, and as soon as it
-//! works again everything is written anew in one transaction. The file is never left half
-//! written: every batch of changes is in it whole or not at all.
+//! One thread writes; everything that has arrived meanwhile becomes one commit. While the file
+//! cannot be written, conferences go on in memory and the log gives advice. As soon as it works
+//! again, one transaction writes everything anew. The file is never half written: every batch of
+//! changes is in it completely or not at all.
 //!
-//! Nothing here knows a rule of conferences, and no SQL stands anywhere else.
+//! This folder knows no rule of conferences, and no other folder contains SQL.
 
 mod file;
 mod lock;
@@ -31,41 +31,41 @@ use file::File;
 use lock::Lock;
 use writer::{Shared, Writer};
 
-/// What a commit outlasts (modparam `db_sync`).
+/// The failures that a commit survives (modparam `db_sync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A crash of the process. A loss of power may take the last commits, never the file.
+    /// A crash of the process. A power failure may lose the last commits, never the file.
     Normal,
-    /// A loss of power too: every commit waits for the disk.
+    /// A power failure too: every commit waits for the disk.
     Full,
 }
 
-/// What an unusable file means (modparam `db_on_error`).
+/// The reaction to an unusable file (modparam `db_on_error`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Conferences go on in memory.
     Memory,
-    /// The proxy does not start; later nobody new is let in until it works again.
+    /// The proxy does not start; later, newcomers are refused until the file works again.
     Refuse,
 }
 
-/// What the operator decided.
+/// The operator's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The file.
     pub path: PathBuf,
-    /// What a commit outlasts.
+    /// The failures that a commit survives.
     pub durability: Durability,
-    /// What an unusable file means.
+    /// The reaction to an unusable file.
     pub on_error: OnError,
-    /// How long another process, such as an operator's shell, may hold a commit up: [`BUSY`].
+    /// How long another process, such as an operator's shell, may delay a commit: [`BUSY`].
     pub busy: Duration,
 }
 
-/// Less than what a commit may take before it counts as one that hangs.
+/// Default of [`Config::busy`]: shorter than the time after which a commit counts as hanging.
 pub const BUSY: Duration = Duration::from_secs(1);
 
-/// Why a file cannot be used; each says what to do about it.
+/// Why a file cannot be used; each text contains advice.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder is not there and cannot be made.
@@ -90,7 +90,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
-        /// What to do.
+        /// Advice to the operator.
         mend: String,
     },
     /// A database of something else.
@@ -115,7 +115,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite found.
+        /// SQLite's finding.
         detail: String,
     },
     /// The disk is full.
@@ -126,7 +126,7 @@ pub enum StoreError {
     ReadOnly {
         /// The file.
         path: PathBuf,
-        /// What to do.
+        /// Advice to the operator.
         mend: String,
     },
     /// Anything else.
@@ -134,7 +134,7 @@ pub enum StoreError {
     Other {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// No thread could be started.
@@ -142,8 +142,8 @@ pub enum StoreError {
     Thread(std::io::Error),
 }
 
-/// Whether the file can be used as far as that can be seen without changing anything: before
-/// the proxy forks, with the rights of the user it will run as. Nothing stays open.
+/// Checks whether the file can be used, as far as possible without changing anything: before the
+/// proxy forks, with the rights of the user it will run as. Nothing stays open.
 ///
 /// # Errors
 /// It cannot be used.
@@ -162,7 +162,7 @@ pub fn check(config: &Config) -> Result<(), StoreError> {
     }
 }
 
-/// Whose the file is that is in the way, and the command that mends it.
+/// Owner of the file that is in the way, and the command that repairs it.
 fn obstacle(database: &Path) -> Option<String> {
     let beside = |suffix| {
         let mut name = database.as_os_str().to_owned();
@@ -177,7 +177,7 @@ fn obstacle(database: &Path) -> Option<String> {
     Some(format!("{found}: {}", found.command(all)))
 }
 
-/// What to do about a database that cannot be written.
+/// Advice about a database that cannot be written.
 fn mend(database: &Path) -> String {
     obstacle(database).unwrap_or_else(|| {
         let user = access::user();
@@ -185,21 +185,21 @@ fn mend(database: &Path) -> String {
     })
 }
 
-/// The store at work, and what was found in it.
+/// The running store, and the state found in it.
 pub struct Opened {
     /// Takes changes.
     pub store: Store,
-    /// How many rooms management made; they are looked up when they are needed.
+    /// Number of rooms that management made; they are read when they are needed.
     pub rooms: usize,
-    /// The state, and what is kept of rooms that run or stand in the configuration.
+    /// The running state, and the stored data of rooms that run or are configured.
     pub records: Vec<Record>,
 }
 
-/// Opens the file and starts its thread. `log` takes lines, and `wake` is called after lines
-/// and commits. With [`OnError::Memory`] an unusable file is logged and tried again later.
+/// Opens the file and starts its thread. `log` takes lines, and `wake` is called after lines and
+/// commits. With [`OnError::Memory`] an unusable file is logged and retried later.
 ///
 /// # Errors
-/// The file cannot be used and shall be refused, or there is no thread.
+/// The file cannot be used and the operator chose to refuse, or there is no thread.
 pub fn open(
     config: Config,
     log: Sender<Line>,
@@ -268,7 +268,7 @@ fn open_file(config: &Config) -> Usable {
 /// Number of a batch of changes, in the order given.
 pub type Ticket = u64;
 
-/// Takes changes and tells when they are safe.
+/// Takes changes and reports which are safe.
 pub struct Store {
     shared: Arc<Shared>,
     writer: Writer,
@@ -276,12 +276,12 @@ pub struct Store {
     path: PathBuf,
     refuses: bool,
     log: Sender<Line>,
-    /// Questions that it cannot answer now.
+    /// Answers to queries that the thread cannot take now.
     unanswered: VecDeque<Found>,
 }
 
 impl Store {
-    /// Hands changes over, to be kept all or none; never waits.
+    /// Takes a batch of changes, to be stored all or none; never waits.
     pub fn write(&mut self, changes: Vec<Change>) -> Ticket {
         self.shared.note(&changes);
         self.given += 1;
@@ -291,7 +291,7 @@ impl Store {
         self.given
     }
 
-    /// Asks; never waits. The answer comes by [`Store::found`].
+    /// Queries the store; never waits. The answer comes by [`Store::found`].
     pub fn ask(&mut self, query: Query) {
         if !self.writer.ask(query.clone()) {
             let answer = Err(Unreadable);
@@ -304,8 +304,7 @@ impl Store {
         self.unanswered.pop_front().or_else(|| self.writer.found())
     }
 
-    /// Every batch up to this one is kept, or there is no hope of that for now and nobody
-    /// shall wait for it.
+    /// The latest batch that nobody needs to wait for: it is stored, or cannot be for now.
     pub fn settled(&self) -> Ticket {
         match self.shared.is_safe() {
             true => self.shared.settled(),
@@ -313,8 +312,8 @@ impl Store {
         }
     }
 
-    /// A commit has not returned for so long that it counts as failed. What comes until it
-    /// does is not queued: then everything is wanted.
+    /// Gives up a commit that has not returned for too long: it counts as failed. Changes until it
+    /// returns are not queued; the store then needs a complete rewrite.
     pub fn give_up(&mut self) {
         if self.writer.give_up() {
             self.say_hanging("does not return from a commit (a disk or network that hangs?)");
@@ -331,17 +330,17 @@ impl Store {
         let _ = self.log.send(Line::new(Level::Error, line));
     }
 
-    /// Whether nobody new may come in, since nothing is kept of it (modparam `db_on_error`).
+    /// Whether newcomers are refused because nothing can be stored (modparam `db_on_error`).
     pub fn refuses(&self) -> bool {
         self.refuses && !self.shared.is_safe()
     }
 
-    /// The file works again and lacks what was given meanwhile: [`Store::rewrite`] it.
+    /// Whether the file works again and lacks changes: call [`Store::rewrite`].
     pub fn wants_everything(&self) -> bool {
         self.shared.wants_everything()
     }
 
-    /// Everything there is, in the place of what the file holds.
+    /// Replaces the content of the file by this complete state.
     pub fn rewrite(&mut self, everything: Vec<Change>) -> Ticket {
         self.given += 1;
         if !self.writer.rewrite(self.given, everything) {
@@ -350,12 +349,12 @@ impl Store {
         self.given
     }
 
-    /// Whether what is settled is really in the file.
+    /// Whether everything settled is really in the file.
     pub fn is_safe(&self) -> bool {
         self.shared.is_safe()
     }
 
-    /// Writes what was given and closes the file, within a second.
+    /// Writes the remaining changes and closes the file, within a second.
     pub fn stop(self) {
         self.writer.stop();
     }

@@ -1,5 +1,5 @@
-//! Questions about rooms that management made, its decisions about others, and the histories of
-//! rooms: answered by the thread that writes, from the file and from what is not in it yet.
+//! Queries about rooms that management made, its decisions about others, and the histories of
+//! rooms. The writing thread answers them, from the file and from changes not yet in it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,19 +17,19 @@ use crate::control::{HISTORY_OCTETS, PastMessage, RoomUri};
 use crate::focus::RoomEntry;
 use crate::focus::record::{Content, Found, Kept, Key, Query, Unreadable};
 
-/// The latest first.
+/// The latest messages first.
 const LAST_MESSAGES: &str =
     "SELECT number, message FROM history WHERE room = ? ORDER BY number DESC LIMIT ?";
 
-/// Where questions are answered from while there is no file that can be written.
+/// The connection for queries while there is no file that can be written.
 #[derive(Default)]
 pub(super) struct Reader(Option<Connection>);
 
 impl Reader {
-    /// The file, to be read; `None` when there is nothing of ours in it.
+    /// A read-only connection to the file; `None` when it contains nothing of ours.
     fn open(&mut self, path: &Path, busy: Duration) -> Result<Option<&Connection>, Unreadable> {
         if self.0.is_none() {
-            // Nobody has made it: there is nothing.
+            // The file does not exist, so it contains nothing.
             if !path.try_exists().map_err(|_| Unreadable)? {
                 return Ok(None);
             }
@@ -43,12 +43,12 @@ impl Reader {
         Ok(self.0.as_ref())
     }
 
-    /// The file may be another one by now.
+    /// Closes the connection: the path may lead to another file by now.
     pub(super) fn close(&mut self) {
         self.0 = None;
     }
 
-    /// Answers a question, from the open file if there is one.
+    /// Answers a query, from the open file if there is one.
     pub(super) fn answer(
         &mut self,
         query: Query,
@@ -86,7 +86,8 @@ fn nothing(query: &Query) -> Content {
     }
 }
 
-/// So many rooms are not in the file as they are: a page is cut when they are.
+/// Answers from the file. `unwritten` rooms have changes that are not in it, so that a page begins
+/// at its start and is cut later.
 fn look_up(query: &Query, unwritten: usize, connection: &Connection) -> rusqlite::Result<Content> {
     Ok(match query {
         Query::Room(room) => Content::Room {
@@ -125,7 +126,7 @@ fn page(connection: &Connection, offset: usize, limit: usize) -> rusqlite::Resul
     let mut statement =
         connection.prepare_cached("SELECT record FROM rooms ORDER BY uri LIMIT ? OFFSET ?")?;
     let rows = statement.query_map(params![number(limit), number(offset)], taken)?;
-    // One that cannot be read hides no other.
+    // An unreadable row hides no other.
     Ok(rows.flatten().collect())
 }
 
@@ -153,7 +154,7 @@ fn last_messages(
     Ok(messages)
 }
 
-/// What is not in the file counts more, also where the file cannot be read.
+/// Changes not yet in the file take precedence, even where the file cannot be read.
 fn with_unwritten(
     query: &Query,
     found: Result<Content, Unreadable>,
@@ -184,7 +185,7 @@ fn with_unwritten(
             if unwritten.is_empty() {
                 return Ok(Content::Page(in_file));
             }
-            // For the moment of a commit, or as long as the file fails.
+            // During a commit, or as long as the file fails.
             let in_file = in_file.into_iter();
             let mut all: BTreeMap<_, _> = in_file.map(|it| (it.uri.clone(), it)).collect();
             for (room, kept) in unwritten.iter() {

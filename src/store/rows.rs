@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::focus::record::{Key, Record};
 
-/// Where a record stands: a table, columns of its key and what they hold.
+/// The place of a record: a table, its key columns and their values.
 pub(super) type Place = (&'static str, &'static [&'static str], Vec<Value>);
 
 /// The table of a record, and its row.
@@ -28,7 +28,7 @@ pub(super) fn row(record: &Record) -> (&'static str, Vec<Value>) {
     (table, cells)
 }
 
-/// No record has what JSON has not: maps with keys that are no text.
+/// The record as JSON; it cannot fail, as no record has a map with keys that are not text.
 fn json(record: &impl Serialize) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
@@ -40,7 +40,7 @@ pub(super) fn taken<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<T> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
-/// Where the record of a key stands.
+/// The place of the record with this key.
 pub(super) fn place(key: &Key) -> Place {
     let text = |text: &dyn ToString| Value::Text(text.to_string());
     let number = |id: &u64| Value::Integer(i64::try_from(*id).unwrap_or(i64::MAX));
@@ -75,7 +75,7 @@ pub(super) fn place(key: &Key) -> Place {
     }
 }
 
-/// The rows that go with a key.
+/// The rows to delete with a key.
 pub(super) fn places(key: &Key) -> Vec<Place> {
     let of_conference = ["participants", "publications", "left_by_bye"];
     let (_, columns, cells) = place(key);

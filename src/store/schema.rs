@@ -1,10 +1,10 @@
-//! The tables, version by version. `user_version` counts the steps a file has seen; a file is
-//! brought up to date when it is opened, in one transaction.
+//! The tables, version by version. `user_version` counts the steps applied to a file; opening a
+//! file applies the missing ones, in one transaction.
 
 /// Marks a file as ours (`PRAGMA application_id`): "MSRP".
 pub(super) const APPLICATION_ID: i32 = 0x4D53_5250;
 
-/// Every step ever released, oldest first. A step is never changed, only followed by others.
+/// Every step ever released, oldest first. A released step never changes; new ones follow it.
 pub(super) const STEPS: &[&str] = &[
     FIRST,
     HELD_NICKNAMES,
@@ -16,8 +16,8 @@ pub(super) const STEPS: &[&str] = &[
     RECORDS,
 ];
 
-/// The tables whose rows are the running state, in the order in which they are read. Rooms and
-/// their histories are none of it: they stay when everything is written anew.
+/// The tables of the running state, in the order of reading. Rooms and their histories do not
+/// belong to it: they stay when the state is rewritten.
 pub(super) const STATE: [&str; 8] = [
     "conferences",
     "participants",
@@ -29,7 +29,7 @@ pub(super) const STATE: [&str; 8] = [
     "counters",
 ];
 
-/// Moments are milliseconds since 1970. Up to [`RECORDS`] every field is a column of its own.
+/// Moments are milliseconds since 1970. Before [`RECORDS`] every field is a column of its own.
 const FIRST: &str = "
 CREATE TABLE rooms (
     uri TEXT NOT NULL PRIMARY KEY,
@@ -186,8 +186,8 @@ CREATE TABLE held_nicknames (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The last messages of rooms (room option `history`). A room's rows stand together, so that
-/// to read, to add and to trim touches few pages.
+/// The last messages of rooms (room option `history`). A room's rows lie together, so that reading,
+/// adding and trimming touch few pages.
 const HISTORY: &str = "
 ALTER TABLE rooms ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conferences ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
@@ -200,18 +200,18 @@ CREATE TABLE history (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Of a peer's description only what it means is kept (`sdp_accepted`).
+/// Keeps the meaning of a peer's description (`sdp_accepted`), not its text.
 const ONLY_WHAT_WAS_AGREED: &str = "
 ALTER TABLE endpoints DROP COLUMN sdp_theirs;
 ";
 
-/// What a participant may call itself besides its address.
+/// Further addresses that a participant may use for themselves.
 const OTHER_URIS: &str = "
 ALTER TABLE endpoints ADD COLUMN other_uris TEXT NOT NULL DEFAULT '[]';
 ";
 
-/// Who left by BYE has rows of their own, so that one more is one row; and counters that no run
-/// may begin anew.
+/// Users who left by BYE get rows of their own, so that one more is one row. Counters that no run
+/// may restart get a table.
 const DEPARTED: &str = "
 CREATE TABLE left_by_bye (
     room TEXT NOT NULL,
@@ -228,9 +228,9 @@ CREATE TABLE counters (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What management decided about rooms of the configuration. Before, their rows were copies of
-/// the whole entries: of these roles and bans are kept, and that they are locked. What in them
-/// came from the configuration cannot be told apart any more; nobody gets in by that.
+/// Management's decisions about rooms of the configuration. Earlier rows were copies of the whole
+/// entries: their roles, bans and locks are kept. The parts that came from the configuration can no
+/// longer be told apart; this lets nobody in.
 const DECISIONS: &str = "
 CREATE TABLE decisions (
     uri TEXT NOT NULL PRIMARY KEY,
@@ -244,8 +244,8 @@ INSERT INTO decisions
 DELETE FROM rooms WHERE made IS NULL;
 ";
 
-/// Every record is JSON in one column, beside the columns of its key. Where a list of a row is no
-/// JSON, `null` takes its place, and that row cannot be read.
+/// Every record is JSON in one column, beside the columns of its key. A list that is not valid JSON
+/// becomes `null`, and its row is unreadable then.
 const RECORDS: &str = "
 ALTER TABLE rooms RENAME TO old_rooms;
 CREATE TABLE rooms (

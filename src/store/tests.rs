@@ -21,7 +21,7 @@ use crate::focus::record::{Content, Decisions, Kept, Key, Query, Unreadable};
 use crate::focus::{Pattern, Role, RoomEntry};
 use kept::{endpoint, entry, everything};
 
-/// A folder of its own for every test; gone with it.
+/// A folder for one test, deleted with it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -65,7 +65,7 @@ fn settle(store: &Store, ticket: Ticket) {
     wait("a commit", || store.settled() >= ticket);
 }
 
-/// The file can be used again: this is written anew, and found in the next run.
+/// Checks that the file can be used again: this state is written anew, and found in the next run.
 fn written_anew(mut failed: Opened, folder: &Folder, all: &[Record]) -> Opened {
     wait("it works again", || failed.store.wants_everything());
     failed.store.rewrite(put(all));
@@ -133,7 +133,7 @@ fn a_later_record_takes_the_place_of_the_earlier() {
     assert!(second.records.contains(&changed));
 }
 
-/// A file of the schema after so many steps, with these rows.
+/// A file with the schema after this many steps, and these rows.
 fn old_file(folder: &Folder, version: usize, rows: &str) {
     let old = Connection::open(folder.config().path).expect("a file");
     for step in &STEPS[..version] {
@@ -145,7 +145,7 @@ fn old_file(folder: &Folder, version: usize, rows: &str) {
         .expect("rows of its time");
 }
 
-/// Asks, and waits for the answer.
+/// Sends a query, and waits for the answer.
 fn look(opened: &mut Opened, query: Query) -> Result<Content, Unreadable> {
     opened.store.ask(query.clone());
     let started = Instant::now();
@@ -159,7 +159,7 @@ fn look(opened: &mut Opened, query: Query) -> Result<Content, Unreadable> {
     }
 }
 
-/// What is kept of a room.
+/// The stored state of a room.
 fn kept(opened: &mut Opened, room: &RoomUri) -> Option<Kept> {
     match look(opened, Query::Room(room.clone())) {
         Ok(Content::Room { kept, .. }) => kept,
@@ -238,7 +238,7 @@ fn a_hundred_thousand_idle_rooms_are_not_read() {
     assert_eq!(second.rooms, 100_000);
 }
 
-/// What cannot be read is not what is not there.
+/// An unreadable file is not an empty one.
 #[test]
 fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
     let lookup = |config: Config| {
@@ -266,7 +266,7 @@ fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
         Err(Unreadable),
         "of a later release"
     );
-    // There are no rooms of ours where nothing of ours can be.
+    // A foreign or missing file contains no rooms of ours.
     let folder = Folder::new();
     let other = Connection::open(folder.config().path).expect("a file");
     other.execute_batch("CREATE TABLE t (x)").expect("a table");
@@ -277,7 +277,7 @@ fn a_file_that_cannot_be_read_is_no_file_without_rooms() {
         ..folder.config()
     };
     assert_eq!(lookup(missing), nothing, "never made");
-    // A row that cannot be read is that of a room.
+    // An unreadable row is still the row of a room.
     let folder = Folder::new();
     let (mut first, _) = opened(folder.config());
     first.store.write(put_room(&entry()));
@@ -321,7 +321,7 @@ fn one_file_serves_one_proxy() {
     assert!(check(&folder.config()).is_err());
     let kept = first.store.write(put(&everything()));
     settle(&first.store, kept);
-    // In memory beside it: it must not touch the file, not even later.
+    // The second store works in memory and must not touch the file, not even later.
     let memory = Config {
         on_error: OnError::Memory,
         ..folder.config()
@@ -333,7 +333,7 @@ fn one_file_serves_one_proxy() {
     settle(&second.store, ticket);
     assert!(!second.store.is_safe());
     first.store.stop();
-    // Whoever tries again at all has done so when one who began later has, twice.
+    // The second store has had its retry once a store that started later has had two.
     let elsewhere = Folder::new();
     fs::create_dir(elsewhere.config().path).expect("a folder in the file's place");
     let (_trying, lines) = opened(Config {
@@ -349,7 +349,7 @@ fn one_file_serves_one_proxy() {
     assert_eq!(third.records, everything());
 }
 
-/// Every way a file may be unusable, and what is said about it.
+/// Every way a file may be unusable, and its log line.
 #[test]
 fn unusable_files_are_named_and_left_alone() {
     type Spoil = fn(&Path);
@@ -401,7 +401,7 @@ fn unusable_files_are_named_and_left_alone() {
         assert!(!store.store.is_safe());
         let after = fs::read(folder.config().path).ok();
         assert_eq!(before, after, "{said}: the file is left alone");
-        // Moved away: it is made anew, with everything.
+        // The file is moved away: a new one gets everything.
         let path = folder.config().path;
         fs::rename(&path, folder.0.path().join("moved")).expect("moved");
         for beside in ["-wal", "-shm"] {
@@ -413,7 +413,7 @@ fn unusable_files_are_named_and_left_alone() {
     }
 }
 
-/// A file with something on many pages.
+/// A file with data on many pages.
 fn full(path: &Path) {
     let config = Config {
         path: path.to_owned(),
@@ -456,7 +456,7 @@ fn a_full_disk_is_called_that_and_leaves_what_was_there() {
     assert_eq!(file.load().expect("readable").records, everything());
 }
 
-/// Somebody holds the file for writing: conferences go on, and come into it afterwards.
+/// Somebody holds the file for writing: conferences go on, and their state gets into it afterwards.
 #[test]
 fn a_file_that_fails_and_works_again_gets_everything_at_once() {
     let folder = Folder::new();
@@ -516,8 +516,8 @@ fn a_lock_is_free_when_its_holder_is_gone() {
     assert!(Lock::take(&path).is_ok());
 }
 
-/// A commit that does not come back, as on a disk that hangs: somebody holds the file, and the
-/// busy timeout is an hour.
+/// A commit that does not return, as on a disk that hangs: somebody holds the file, and the busy
+/// timeout is an hour.
 fn hanging(folder: &Folder, on_error: OnError) -> (Opened, Receiver<Line>, Connection) {
     let (mut store, lines) = opened(Config {
         on_error,
@@ -542,7 +542,7 @@ fn a_store_that_hangs_is_waited_for_by_nobody_and_gets_one_snapshot_when_it_is_b
         store.store.give_up();
         assert!(store.store.settled() >= ticket && !store.store.is_safe());
         assert_eq!(store.store.refuses(), on_error == OnError::Refuse);
-        // Said once, and what comes meanwhile is not queued.
+        // It is logged once, and later changes are not queued.
         for _ in 0..1_000 {
             let ticket = store.store.write(vec![Change::Delete(Key::Endpoint(2))]);
             assert!(store.store.settled() >= ticket);

@@ -1,4 +1,15 @@
-//! The thread that writes: whatever has come in meanwhile is one commit.
+//! The writing thread: everything that has arrived meanwhile becomes one commit.
+//!
+//! The file has five states ([`State`]). `Safe` is the normal one: batches are committed in the
+//! order given. An error of SQLite leads to `Failed`; the thread then opens the file again every
+//! few seconds, until that succeeds. A commit that does not return, or a full queue, leads to
+//! `Hanging`: the owner gives the thread up, and the thread notices when it returns. From both,
+//! the way back is `Wanting`, in which the thread waits for the complete state, then `Rewriting`,
+//! in which one transaction replaces the old state, then `Safe`.
+//!
+//! Outside `Safe` no batch is committed (those given during `Rewriting` follow it), but every batch
+//! counts as settled, so that nobody waits for a broken file. Changes of rooms and deleted
+//! histories are kept in memory meanwhile: queries see them, and the rewrite includes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -16,34 +27,34 @@ use crate::control::RoomUri;
 use crate::focus::record::{Change, Found, Kept, Key, Query, Record};
 use crate::log::{Level, Line};
 
-/// How often a file that failed is tried again.
+/// Pause between retries of a file that failed.
 const RETRY: Duration = match cfg!(test) {
     false => Duration::from_secs(5),
     true => Duration::from_millis(50),
 };
 /// How long a stop waits for the last commits.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Batches that wait for the thread: what a second of 1,000 joins makes, many times. A store
-/// that has more to do counts as one that hangs.
+/// Batches that may wait for the thread: many times the output of 1,000 joins in a second. A store
+/// with a longer queue counts as hanging.
 const QUEUE: usize = match cfg!(test) {
     false => 16_384,
     true => 64,
 };
-/// Batches in one commit, so that whoever waits for the first does not wait for a flood.
+/// Batches in one commit, so that a flood does not delay the answer to its first one.
 const BATCHES: usize = 4096;
 
-/// What the thread and its owner have in common.
+/// State shared by the thread and its owner.
 pub(super) struct Shared {
     settled: AtomicU64,
     state: AtomicU8,
-    /// Rooms with changes that are not in the file yet; `None`: nothing is kept of it.
+    /// Rooms with changes that are not in the file yet; `None`: nothing of the room is stored.
     unwritten: Mutex<BTreeMap<RoomUri, Option<Kept>>>,
-    /// Rooms whose histories are still in the file and must not be.
+    /// Rooms whose deleted histories are still in the file.
     forgotten: Mutex<BTreeSet<RoomUri>>,
 }
 
-/// How the file stands. The thread fails and recovers; its owner gives a thread up that does
-/// not come back, and hands everything over when it does.
+/// The state of the file. The thread fails and recovers; its owner gives up a thread that does not
+/// return, and gives it the complete state when it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum State {
@@ -51,11 +62,11 @@ enum State {
     Safe,
     /// It failed; nothing is written.
     Failed,
-    /// The thread does not come back from the file, or not fast enough; nothing is written.
+    /// The thread does not return from the file, or not fast enough; nothing is written.
     Hanging,
-    /// It works again and waits for everything.
+    /// It works again and waits for the complete state.
     Wanting,
-    /// Everything is on its way into it.
+    /// The complete state is being written.
     Rewriting,
 }
 
@@ -82,7 +93,7 @@ impl Shared {
         self.is(State::Safe)
     }
 
-    /// Changes of rooms are seen by whoever asks before they are in the file.
+    /// Makes changes of rooms visible to queries before they are in the file.
     pub(super) fn note(&self, changes: &[Change]) {
         for change in changes {
             if let Some((room, kept)) = of_room(change) {
@@ -105,7 +116,7 @@ impl Shared {
         self.state.load(Ordering::Acquire) == state as u8
     }
 
-    /// Goes from one state to another, if it is the one.
+    /// Changes the state from `from` to `to`; false if the state was another.
     fn go(&self, from: State, to: State) -> bool {
         let (from, to) = (from as u8, to as u8);
         let changed = self
@@ -127,7 +138,7 @@ impl Shared {
     }
 }
 
-/// The room whose rules a change is of, and what is kept of it from then on.
+/// The room whose rules a change affects, and its stored data after the change.
 fn of_room(change: &Change) -> Option<(&RoomUri, Option<Kept>)> {
     match change {
         Change::Put(Record::Room(entry)) => Some((&entry.uri, Some(Kept::Made(entry.clone())))),
@@ -137,7 +148,7 @@ fn of_room(change: &Change) -> Option<(&RoomUri, Option<Kept>)> {
     }
 }
 
-/// Rooms whose histories are to be forgotten while nothing can be written.
+/// Histories to delete that are remembered while nothing can be written.
 const MAX_FORGOTTEN: usize = 10_000;
 
 enum Letter {
@@ -149,7 +160,7 @@ enum Letter {
     Stop,
 }
 
-/// The thread, from outside.
+/// The owner's side of the thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     letters: Sender<Letter>,
@@ -196,7 +207,7 @@ impl Writer {
         })
     }
 
-    /// False when it has been given up: with so much to do already.
+    /// Queues a batch; false when this call gave the thread up, because its queue was full.
     #[must_use]
     pub(super) fn write(&self, ticket: Ticket, changes: Vec<Change>) -> bool {
         !self.shared.takes_changes() || self.hand_over(Letter::Write(ticket, changes))
@@ -211,12 +222,12 @@ impl Writer {
     fn hand_over(&self, letter: Letter) -> bool {
         match self.letters.try_send(letter) {
             Err(TrySendError::Full(_)) => !self.give_up(),
-            // It has ended with a panic, and is logged as that.
+            // The thread has panicked, which is logged elsewhere.
             Err(TrySendError::Disconnected(_)) | Ok(()) => true,
         }
     }
 
-    /// False when it will not be answered soon.
+    /// Queues a query; false when no answer will come soon.
     #[must_use]
     pub(super) fn ask(&self, query: Query) -> bool {
         !self.shared.is(State::Hanging) && self.letters.try_send(Letter::Ask(query)).is_ok()
@@ -227,28 +238,28 @@ impl Writer {
         self.found.try_recv().ok()
     }
 
-    /// Nobody waits for the thread any more; when it comes back, it is given everything.
-    /// False when nobody did.
+    /// Gives the thread up; when it returns it gets the complete state. False if it was not
+    /// running.
     pub(super) fn give_up(&self) -> bool {
         let mut running = [State::Safe, State::Rewriting].into_iter();
         let given_up = running.any(|state| self.shared.go(state, State::Hanging));
-        // Should it be waiting for us. With a full queue it is not.
+        // Wakes the thread if it waits for commands. With a full queue it does not.
         let _ = self.letters.try_send(Letter::Look);
         given_up
     }
 
     pub(super) fn stop(self) {
-        // A thread that hangs hears of it never, or too late.
+        // A hanging thread gets this never, or too late.
         let until = Instant::now() + STOP_GRACE;
         let _ = self.letters.send_deadline(Letter::Stop, until);
-        // Nothing is ever sent: the thread's end disconnects it.
+        // Nobody sends on this channel: the thread's end disconnects it.
         let _ = self.done.recv_deadline(until);
     }
 }
 
 struct Work {
     config: Config,
-    /// Without the lock nothing is tried: what another proxy has written is not ours.
+    /// Without the lock nothing is written: another proxy's file is not ours.
     lock: Option<Lock>,
     file: Option<File>,
     retry_at: Instant,
@@ -370,8 +381,8 @@ impl Work {
         self.settle(ticket);
     }
 
-    /// These changes of rooms are in the file: it knows them from now on, unless there has
-    /// been another change since. (A history that is forgotten twice is empty the first time.)
+    /// Forgets changes of rooms that are in the file now, unless a newer one has come since.
+    /// (Deleting a history twice is harmless: it is empty the first time.)
     fn note_rooms<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
         for change in changes {
             if let Change::Delete(Key::History(room)) = change {
@@ -405,7 +416,7 @@ impl Work {
 
     fn try_again(&mut self) {
         self.retry_at = Instant::now() + RETRY;
-        // A connection that has failed is not to be trusted.
+        // A connection that has failed cannot be trusted.
         self.file = None;
         self.reader.close();
         match File::open(&self.config) {

@@ -1,4 +1,4 @@
-//! What the focus is to be told, and what is due later.
+//! Notices waiting for the focus, and timers.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use crate::control::Notice;
 use crate::switch::timers::{Timer, Timers};
 use crate::time::Moment;
 
-/// Notices and deadlines, which nearly everything causes.
+/// Notices and deadlines; most operations produce some.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     notices: VecDeque<Notice>,

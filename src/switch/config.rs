@@ -1,38 +1,38 @@
-//! What the operator decided.
+//! The operator's configuration of the switch.
 
 use std::time::Duration;
 
-/// How long a peer that owes something may be silent.
+/// How long a peer may be silent while the switch waits for it.
 pub const SILENCE: Duration = Duration::from_secs(100);
 
-/// Settings of the switch: what the operator decides, and one bound of our own.
+/// Settings of the switch: the operator's, and one limit of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Most octets that may wait for one receiver.
+    /// Limit of octets queued for one receiver.
     pub outbox_bytes: usize,
     /// Longest pause between two chunks of a message (RFC 7701 §6.1).
     pub chunk_timeout: Duration,
-    /// Messages up to so many octets are delivered as one SEND, even if they came in chunks;
-    /// larger ones are passed on while they come in.
+    /// Messages up to this many octets are delivered as one SEND, even if they came in chunks;
+    /// larger ones are passed on while they arrive.
     pub forward_whole_below: usize,
-    /// What becomes of who does not take what waits for him (RFC 7701 §6.4).
+    /// The treatment of a receiver that does not keep up (RFC 7701 §6.4).
     pub slow_reader: SlowReader,
-    /// Nicknames that look like one in use are refused (UTS 39).
+    /// Refuse nicknames that look like one in use (UTS 39).
     pub nickname_confusables: bool,
-    /// A connection silent for so long is gone; zero: nobody looks.
+    /// A connection silent for this long counts as lost; zero disables the check.
     pub idle_timeout: Duration,
-    /// Most sessions of one thread; more are refused as full. No parameter sets it: a peer
-    /// cannot make the switch grow without end.
+    /// Limit of sessions of one thread; further ones are refused as full. No parameter sets it: it
+    /// keeps peers from growing the switch without end.
     pub max_sessions: usize,
 }
 
-/// What becomes of a receiver for whom more waits than an outbox holds.
+/// The treatment of a receiver whose queue exceeds an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowReader {
-    /// He loses messages and is told so.
+    /// The receiver loses messages and gets a notice of that.
     #[default]
     Drop,
-    /// He loses his connection.
+    /// The receiver loses the connection.
     Disconnect,
 }
 

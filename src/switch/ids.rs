@@ -1,5 +1,5 @@
-//! Places in the switch's tables. A place is used again, so each carries the number of its
-//! use: an id that outlived its thing finds nothing.
+//! Ids of places in the switch's tables. Places are reused, so each id carries the number of its
+//! use: a stale id finds nothing.
 
 use std::ops::Deref;
 
@@ -8,7 +8,7 @@ use slab::Slab;
 macro_rules! place {
     ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
-        // The default is nobody's: the first use of a place has number 1.
+        // The default matches no entry: the first use of a place has number 1.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         $visibility struct $name {
             slot: u32,
@@ -30,8 +30,8 @@ macro_rules! place {
 }
 
 place! {
-    /// A connection, as the switch and its driver call it. Never used twice for two
-    /// connections that are alive within 2³² openings of each other.
+    /// A connection, as the switch and its driver call it. Two connections have different ids
+    /// unless 2³² openings lie between them.
     pub ConnectionId
 }
 place! {
@@ -54,7 +54,7 @@ pub(super) struct SessionKey {
     pub(super) seat: Seat,
 }
 
-/// Some sessions, of which there is mostly one: that one takes no memory of its own.
+/// A set of sessions, mostly of one: a single session takes no extra memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum SessionKeys {
     #[default]
@@ -122,7 +122,7 @@ pub(super) struct Speaker {
     pub(super) connection: ConnectionId,
 }
 
-/// Octets of a message that count for who said it until it is where it belongs.
+/// Octets of a message that count for the speaker's connection until the message is delivered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credit {
     pub(super) speaker: Speaker,
@@ -155,7 +155,7 @@ impl<K, T> Default for Table<K, T> {
 }
 
 impl<K: Place, T> Table<K, T> {
-    /// Grows by an eighth: twice the memory is too much for what most rooms hold.
+    /// Grows by an eighth: doubling would waste memory in most rooms.
     pub(super) fn insert(&mut self, value: T) -> K {
         if self.slab.len() == self.slab.capacity() {
             self.slab.reserve_exact(1 + self.slab.len() / 8);

@@ -1,13 +1,12 @@
-//! The MSRP switch (RFC 4975, RFC 7701): sessions, rooms, fan-out, reports. There is one
-//! instance for each thread; see `threads` for what they have to do with each other.
+//! The MSRP switch (RFC 4975, RFC 7701): sessions, rooms, fan-out, reports. There is one instance
+//! for each thread; `threads` explains how they work together.
 //!
-//! A pure state machine. Its driver hands in orders, octets and the time, and asks for
-//! notices, for connections that have something to write and what that is. No sockets, no
-//! clock, no threads here, and nothing of the focus but `control`.
+//! A pure state machine. Its driver passes in orders, octets and the time, and polls it for notices
+//! and output. It uses no sockets, no clock and no threads, and nothing of the focus but `control`.
 //!
-//! A message stands once in its room's log; every member holds a position in it. A copy
-//! is written when its receiver's turn to write comes, so a turn costs each receiver one
-//! write, and an idle or slow one no buffer of its own.
+//! A room's log holds each message once; every member holds a position in the log. A copy is
+//! written when its receiver's turn to write comes. Each turn therefore costs a receiver one write,
+//! and an idle or slow receiver no buffer of its own.
 
 mod agenda;
 mod config;
@@ -57,36 +56,36 @@ use timers::Timer;
 /// The sessions and rooms of one thread.
 ///
 /// # The order of calls
-/// What comes in: [`Self::order`], [`Self::arrived`] and [`Self::take_in`], [`Self::opened`],
+/// Inputs: [`Self::order`], [`Self::arrived`] and [`Self::take_in`], [`Self::opened`],
 /// [`Self::received`], [`Self::ended`], [`Self::closed`], [`Self::connected`],
-/// [`Self::unreachable`], [`Self::tick`] when [`Self::deadline`] has passed, [`Self::go_on`].
-/// A connection is read while it is neither [`Self::paused`] nor [`Self::holds_back`].
+/// [`Self::unreachable`], [`Self::tick`] when [`Self::deadline`] has passed, [`Self::go_on`]. The
+/// driver reads a connection while it is neither [`Self::paused`] nor [`Self::holds_back`].
 ///
 /// After any of these, in this order: every [`Self::poll_wanted`]; [`Self::transmit`] for each
-/// connection that [`Self::poll_dirty`] names, followed by [`Self::blocked`],
-/// [`Self::taken_back`] or [`Self::goes_on`] as the socket has it, and [`Self::written`] where
-/// that stops early; then everything of [`Self::poll_close`], [`Self::poll_resume`],
+/// connection that [`Self::poll_dirty`] returns, followed by [`Self::blocked`],
+/// [`Self::taken_back`] or [`Self::goes_on`] depending on the socket, and by [`Self::written`] if
+/// the driver stops early; then everything of [`Self::poll_close`], [`Self::poll_resume`],
 /// [`Self::poll_post`] and [`Self::poll_notice`].
 pub struct Switch {
     config: Config,
     entropy: Box<dyn Entropy + Send>,
-    /// What goes to other threads, and comes from them.
+    /// Parcels to and from other threads.
     exchange: Exchange,
     connections: Connections,
     rooms: Rooms,
-    /// Large messages that are passed on while they come in.
+    /// Large messages that are passed on while they arrive.
     streams: Streams,
     turns: Turns,
     agenda: Agenda,
     wanted: VecDeque<Wanted>,
-    /// What messages that are not whole yet cost.
+    /// The memory used by incomplete messages.
     budget: Budget,
-    /// Sessions that are to leave.
+    /// Sessions due to leave.
     expelled: VecDeque<SessionKey>,
-    /// Of those that left, whom everything was written to.
+    /// Sessions that have left and have no output pending.
     left: Vec<SessionKey>,
     stopping: bool,
-    /// When sessions that no focus has claimed end, and how long they may stay.
+    /// When sessions that no focus has claimed end, and the time they are given.
     orphans_end: Option<(Moment, Duration)>,
     message_events: MessageEvents,
     pending_nicknames: PendingNicknames,
@@ -97,15 +96,16 @@ impl Switch {
     /// An instance without rooms.
     pub fn new(
         config: Config,
-        entropy: Box<dyn Entropy + Send>,
+        mut entropy: Box<dyn Entropy + Send>,
         threads: Box<dyn Threads>,
     ) -> Self {
+        let rooms = Rooms::new(&mut *entropy);
         Self {
             config,
             entropy,
             exchange: Exchange::new(threads),
             connections: Connections::default(),
-            rooms: Rooms::default(),
+            rooms,
             streams: Streams::default(),
             turns: Turns::default(),
             agenda: Agenda::default(),
@@ -121,7 +121,7 @@ impl Switch {
         }
     }
 
-    /// Carries out what the focus asks.
+    /// Carries out an order of the focus.
     pub fn order(&mut self, now: Moment, order: Order) {
         match order {
             Order::Admit(admission) => self.admit(now, &admission),
@@ -164,7 +164,7 @@ impl Switch {
         }
     }
 
-    /// Nobody is admitted any more.
+    /// Stops admitting sessions.
     pub fn stop(&mut self) {
         self.stopping = true;
     }
@@ -174,7 +174,7 @@ impl Switch {
         self.agenda.deadline()
     }
 
-    /// Does what is due.
+    /// Handles the timers that are due.
     pub fn tick(&mut self, now: Moment) {
         while let Some(timer) = self.agenda.due(now) {
             match timer {
@@ -203,7 +203,7 @@ impl Switch {
         self.agenda.next_notice()
     }
 
-    /// The next connection that is wanted.
+    /// The next connection that a session needs.
     pub fn poll_wanted(&mut self) -> Option<Wanted> {
         self.wanted.pop_front()
     }
@@ -219,12 +219,12 @@ impl Switch {
         self.connections.resumes.pop_front()
     }
 
-    /// What is to go to another thread, all of it at once.
+    /// The parcels for one other thread, all at once.
     pub fn poll_post(&mut self) -> Option<(Thread, Post)> {
         self.exchange.next_post()
     }
 
-    /// It has come from another thread; see [`Self::take_in`].
+    /// Takes parcels from another thread; see [`Self::take_in`].
     pub fn arrived(&mut self, from: Thread, post: Post) {
         self.exchange.arrive(from, post);
     }
@@ -234,7 +234,7 @@ impl Switch {
         self.rooms.own_sessions()
     }
 
-    /// What was counted so far.
+    /// The counters so far.
     pub fn totals(&self) -> Totals {
         Totals {
             sessions: self.sessions() as u64,
@@ -242,7 +242,7 @@ impl Switch {
         }
     }
 
-    /// Whether something has come from other threads that was not dealt with.
+    /// Whether parcels from other threads are unprocessed.
     pub fn has_arrivals(&self) -> bool {
         !self.exchange.arrived.is_empty()
     }

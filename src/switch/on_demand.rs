@@ -1,6 +1,6 @@
 //! State that most sessions do not have.
 
-/// A value that is mostly not there, and then takes a pointer and no more.
+/// A value that is mostly absent, and then takes only a pointer.
 #[derive(Debug)]
 pub(super) struct OnDemand<T>(Option<Box<T>>);
 
@@ -27,7 +27,7 @@ impl<T: Default> OnDemand<T> {
         self.0.take().map(|value| *value)
     }
 
-    /// Gives the memory back if the value is of no more use.
+    /// Frees the memory if the value is no longer needed.
     pub(super) fn release_if(&mut self, is_unused: impl FnOnce(&T) -> bool) {
         self.0 = self.0.take().filter(|value| !is_unused(value));
     }

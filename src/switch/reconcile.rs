@@ -1,5 +1,5 @@
-//! A focus that comes back: it names the sessions it believes in, the switch says how they
-//! stand. What no focus claims ends (docs/msrp-switchd.md).
+//! A focus that comes back: it lists its sessions, and the switch reports their state. Sessions
+//! that no focus claims end (docs/msrp-switchd.md).
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::switch::timers::Timer;
 use crate::time::Moment;
 
 impl Switch {
-    /// The focus has gone, or another one has come: sessions that none claims within
-    /// `timeout` end. Conversation goes on meanwhile. However often that happens, a session
-    /// that none ever claims ends within twice that time.
+    /// The focus has gone or was replaced: sessions that none claims within `timeout` end.
+    /// Conversation continues meanwhile. However often that happens, a session that is never
+    /// claimed ends within twice that time.
     pub fn unclaim(&mut self, now: Moment, timeout: Duration) {
         for session in self.rooms.sessions_mut() {
             session.unclaimed.get_or_insert(now);
@@ -25,7 +25,7 @@ impl Switch {
         self.agenda.arm(end, Timer::Orphans);
     }
 
-    /// Answers for the sessions a focus believes in, and claims for it those that are here.
+    /// Answers for the sessions in a focus' list, and claims for it those that exist here.
     pub(super) fn reconcile(
         &mut self,
         now: Moment,
@@ -83,7 +83,7 @@ impl Switch {
         if end <= now {
             self.orphans_end = None;
         } else {
-            // A focus has come and gone again since this was armed.
+            // A focus has come and gone again since this timer was armed.
             let long_ago = |since| since + 2 * timeout <= now;
             among.retain(|key| {
                 let session = self.rooms.session(*key);
@@ -93,11 +93,11 @@ impl Switch {
         self.end_orphans(now, among);
     }
 
-    /// No focus knows them, so none is told.
+    /// No focus knows these sessions, so none gets a notice.
     fn end_orphans(&mut self, now: Moment, among: Vec<SessionKey>) {
         for key in among {
             let session = self.rooms.session(key);
-            // Of guests, the owner of their room knows whether somebody has claimed them.
+            // For guests, the owner of their room knows whether a focus has claimed them.
             let unclaimed = |it: &Session| it.unclaimed.is_some() && it.home.is_none();
             if session.is_some_and(unclaimed) {
                 self.expel(now, key, None);

@@ -1,15 +1,15 @@
-//! How connections are secured.
+//! The security of connections.
 
 use std::sync::Arc;
 
 use crate::wire::fingerprint::Fingerprint;
 
-/// How a connection is secured, as far as its sessions care.
+/// The security of a connection, as far as its sessions need to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Security {
-    /// Not at all.
+    /// None.
     #[default]
     Plain,
-    /// By TLS. What the peer's certificate could be announced by; empty: it showed none.
+    /// TLS, with the fingerprints of the peer's certificate; empty if it showed none.
     Tls(Arc<[Fingerprint]>),
 }

@@ -14,12 +14,12 @@ use crate::switch::timers::Timer;
 use crate::time::Moment;
 use crate::wire::msrp::TransactionIds;
 
-/// How long a session that has left its room may take to get what is queued for it.
+/// Time limit for a session that has left its room to receive its queued output.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
-/// How long the connection of a session outlives its place in the room, for its peer to learn
-/// by SIP why it ends.
+/// How long a connection outlives its session's place in the room, so that the peer learns by SIP
+/// why the session ends.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Sessions that leave together, before others have their turn.
+/// Number of sessions that leave before other work gets its turn.
 const EXPELLED_AT_ONCE: usize = 256;
 
 impl Switch {
@@ -86,7 +86,7 @@ impl Switch {
         self.want(now, key, admission.peer.dial.as_ref());
     }
 
-    /// Octets of one room's history: never more than half of what may wait for a newcomer.
+    /// Size limit of one room's history, in octets: at most half of the queue of a newcomer.
     pub(in crate::switch) fn history_octets(&self) -> usize {
         HISTORY_OCTETS.min(self.config.outbox_bytes / 2)
     }
@@ -117,7 +117,7 @@ impl Switch {
         };
         session.unclaimed = None;
         if session.path().is_empty() && !session.is_tied() && !admission.peer.path.is_empty() {
-            // Its peer has answered; until then it may have rung for minutes.
+            // The peer has answered only now; it may have rung for minutes.
             session.bind_by = session.bind_by.min(now + admission.policy.bind_timeout);
             self.agenda.arm(session.bind_by, Timer::Bind(key));
         }
@@ -145,7 +145,7 @@ impl Switch {
         }
     }
 
-    /// C63: new URIs; what is queued waits for the new connection.
+    /// C63: new URIs; queued output waits for the new connection.
     fn unbind(&mut self, now: Moment, key: SessionKey, admission: &Admission) {
         self.end_copies(key);
         self.refuse_claimants(now, key);
@@ -172,14 +172,14 @@ impl Switch {
         }
     }
 
-    /// What the operator has to say, to everybody in a room.
+    /// Delivers an operator's announcement to everyone in a room.
     pub(in crate::switch) fn say(&mut self, now: Moment, uri: &RoomUri, text: &str) {
         if let Some(key) = self.rooms.called(uri) {
             self.append(now, key, status_text::announcement(uri, text, now).into());
         }
     }
 
-    /// Tells a session something, wherever it is.
+    /// Delivers a status text to a session, wherever it is.
     pub(in crate::switch) fn tell(&mut self, key: SessionKey, text: Box<str>) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -196,8 +196,8 @@ impl Switch {
         }
     }
 
-    /// Ends a session in good order: it is in its room no more, and what is queued for it is
-    /// still written. With a cause, the focus is told.
+    /// Ends a session in good order: it leaves its room, and its queued output is still written.
+    /// With a cause, the focus gets a notice.
     pub(in crate::switch) fn expel(
         &mut self,
         now: Moment,
@@ -249,7 +249,7 @@ impl Switch {
         }
     }
 
-    /// The connection of a session that is in no room is to stay no longer.
+    /// Ends the wait of a connection whose session has left its room.
     pub(in crate::switch) fn farewell_ends(&mut self, now: Moment, session: &SessionId) {
         if let Some(key) = self.rooms.lingering(session) {
             self.stop_lingering(now, key);
@@ -276,7 +276,7 @@ impl Switch {
         }
     }
 
-    /// Everybody who is in a room leaves it. A room may have thousands: see [`Self::go_on`].
+    /// Removes everyone from a room. There may be thousands: see [`Self::go_on`].
     pub(in crate::switch) fn close_room(&mut self, uri: &RoomUri) {
         let key = self.rooms.called(uri);
         if let Some(room) = key.and_then(|key| self.rooms.get(key)) {
@@ -284,7 +284,7 @@ impl Switch {
         }
     }
 
-    /// Goes on with what takes long; whether there is more.
+    /// Continues long-running work; returns whether there is more.
     pub fn go_on(&mut self, now: Moment) -> bool {
         for _ in 0..EXPELLED_AT_ONCE {
             match self.expelled.pop_front() {
@@ -295,7 +295,7 @@ impl Switch {
         !self.expelled.is_empty()
     }
 
-    /// Forgets a session; with a cause, the focus is told.
+    /// Forgets a session; with a cause, the focus gets a notice.
     pub(in crate::switch) fn end(
         &mut self,
         now: Moment,
@@ -317,8 +317,8 @@ impl Switch {
         }
     }
 
-    /// A session says nothing more, and is in its room no more. With a cause, the focus is
-    /// told: by the owner of the room, so that it hears of a session in order.
+    /// Ends a session's input and its membership. With a cause, the owner of the room notifies the
+    /// focus, so that notices about a session arrive in order.
     fn part(&mut self, now: Moment, key: SessionKey, cause: Option<LossCause>) {
         let Some((room, session)) = self.rooms.with_session(key) else {
             return;
@@ -331,7 +331,7 @@ impl Switch {
             return;
         };
         if is_guest {
-            // One that goes back has no home any more.
+            // A session that goes back to its owner has no home left to notify.
             if let Some(home) = session.home {
                 let parcel = Parcel::Left(session.said_as, cause);
                 self.exchange.post(home, parcel);

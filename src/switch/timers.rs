@@ -1,5 +1,5 @@
-//! When something is due. One entry a connection or session and purpose, never one a message;
-//! an entry that no longer holds is found out when it comes up.
+//! Deadlines. There is one entry per connection or session and purpose, never one per message.
+//! Stale entries are recognised when they come up.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,32 +7,33 @@ use std::collections::BinaryHeap;
 use super::ids::{ConnectionId, RoomKey, SessionKey, StreamKey};
 use crate::time::Moment;
 
-/// What a deadline is for.
+/// The purpose of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// A connection must have bound a session by now, or be closed.
+    /// A connection without a session must bind one by now, or be closed.
     Connection(ConnectionId),
-    /// A session that has left its room stays connected no longer.
+    /// The connection of a session that has left its room closes.
     Farewell(SessionKey),
-    /// A session must have been bound by now (`bind_timeout`).
+    /// A session must be bound by now (`bind_timeout`).
     Bind(SessionKey),
-    /// Something must have been heard on a connection by now, if its peer owes something.
+    /// Something must have arrived on a connection by now, if a response or request of its peer is
+    /// outstanding.
     Silence(ConnectionId),
-    /// A session that left its room must have been written to by now.
+    /// The output for a session that left its room must be written by now.
     Leave(SessionKey),
-    /// The next chunk of a message must have come by now (RFC 7701 §6.1).
+    /// The next chunk of a message must have arrived by now (RFC 7701 §6.1).
     Chunk(SessionKey),
     /// Sessions that no focus has claimed end.
     Orphans,
-    /// What waits for the end of a SEND that may not be interrupted has waited long enough.
+    /// Output has waited too long for the end of a SEND that must not be interrupted.
     HeldUp(ConnectionId),
-    /// The pace of the slowest for whom speakers of a room wait is looked at.
+    /// Checks the pace of the slowest member that the room's speakers wait for.
     Held(RoomKey),
     /// The sender of a large message has waited long enough for its receivers.
     Pause(StreamKey),
-    /// The messages of a room since the last time are told.
+    /// Reports a room's messages since the last report to the focus.
     Count(RoomKey),
-    /// What was added to the history of a room since the last time is told.
+    /// Reports a room's new history entries to the focus.
     History(RoomKey),
 }
 

@@ -1,5 +1,5 @@
-//! Message/CPIM (RFC 3862): read tolerantly, forwarded byte for byte, so there is no
-//! writer for what passes through; `compose` is for what we say ourselves.
+//! Message/CPIM (RFC 3862). Messages are read tolerantly and forwarded byte for byte, so there is
+//! no writer for them; `compose` writes our own messages.
 //!
 //! Nothing is copied: a [`Message`] borrows its octets. Lines may end in LF, display names
 //! may lack quotes; names of CPIM headers are case-exact (§2.2), those of the MIME part not.
@@ -17,7 +17,7 @@ pub const MAX_HEAD: usize = 8 * 1024;
 /// The most `To` headers that are counted; one is allowed in a room (RFC 7701 §6.1).
 pub const MAX_RECIPIENTS: usize = 16;
 
-/// Why octets are no usable message/cpim.
+/// The reason why octets cannot be used as message/cpim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CpimError {
     /// The headers do not end within [`MAX_HEAD`].
@@ -39,7 +39,7 @@ pub enum CpimError {
 pub struct Address<'a> {
     /// The display name as written, quotes included; empty when absent.
     pub display: &'a str,
-    /// What stands between the angle brackets (or alone), as written.
+    /// The text between the angle brackets (or alone), as written.
     pub uri: &'a str,
 }
 
@@ -88,7 +88,7 @@ fn quoted_length(text: &str) -> usize {
     0
 }
 
-/// Text without the escapes of §2.3; an unknown escape stands for its character.
+/// Text with the escapes of §2.3 resolved; an unknown escape stands for its character.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);
@@ -105,7 +105,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// The character of an escape and the length of what stands after its backslash.
+/// The character of an escape, and the length of the escape after its backslash.
 fn escape(text: &str) -> (char, usize) {
     let unit = |text: &str| {
         let digits = text.strip_prefix('u').and_then(|rest| rest.get(..4))?;
@@ -140,7 +140,7 @@ fn escape(text: &str) -> (char, usize) {
     }
 }
 
-/// A message whose headers have all come.
+/// A message with complete headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// From.
@@ -156,9 +156,8 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the headers from the first octets of a message. `None`: their end has not come
-    /// yet (they may be split over chunks, P06); when no more octets will come, that is a
-    /// malformed message.
+    /// Reads the headers from the first octets of a message. `None`: the headers are incomplete
+    /// (they may be split over chunks, P06). At the end of the message that means it is malformed.
     ///
     /// # Errors
     /// See [`CpimError`].
@@ -300,7 +299,7 @@ fn is_mime(line: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// The lines of a block, as [`str::lines`] has them, but found many octets at once.
+/// The lines of a block, as [`str::lines`] gives them, but searched many octets at a time.
 fn lines(block: &str) -> impl Iterator<Item = &str> {
     let mut rest = block;
     std::iter::from_fn(move || {
@@ -331,7 +330,7 @@ fn find<'a>(block: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// What we say ourselves.
+/// A message of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct Composition<'a> {
     /// Display name (plain, unescaped; may be empty) and URI of From.
@@ -354,7 +353,7 @@ pub fn compose(message: &Composition<'_>) -> Vec<u8> {
     let mut line = |name: &str, value: &str| {
         out.push_str(name);
         out.push_str(": ");
-        // No value may end its line.
+        // No value may contain a line end.
         out.extend(value.chars().map(|c| if c.is_control() { ' ' } else { c }));
         out.push_str("\r\n");
     };
@@ -374,7 +373,7 @@ pub fn compose(message: &Composition<'_>) -> Vec<u8> {
     octets
 }
 
-/// The same message with a DateTime (RFC 3862 §4.4); none if it has one, or is no message.
+/// The same message with a DateTime added (RFC 3862 §4.4); `None` if it has one or is malformed.
 pub fn dated(octets: &[u8], moment: Moment) -> Option<Vec<u8>> {
     let message = Message::parse(octets).ok().flatten()?;
     if message.header("DateTime").is_some() {
@@ -397,7 +396,7 @@ fn address((name, uri): (&str, &str)) -> String {
     }
 }
 
-/// Text with the escapes of §2.3, fit to stand between quotes.
+/// Text with the escapes of §2.3, suitable for a quoted string.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use graviola::hashing::{Hash, Sha256, Sha384, Sha512};
 use serde::{Deserialize, Serialize};
 
-/// Most fingerprints looked at in one description: a few hash functions, a few certificates.
+/// Limit of fingerprints considered in one description: a few hash functions, a few certificates.
 pub const MAX_FINGERPRINTS: usize = 16;
 
-/// The hash functions understood, weakest first. What RFC 8122 §5 keeps for old peers (SHA-1)
-/// or forbids (MD5) is none of them.
+/// The supported hash functions, weakest first. RFC 8122 §5 keeps SHA-1 for old peers and forbids
+/// MD5; both are unsupported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum HashFunction {
     /// SHA-256, which everybody must support.
@@ -42,7 +42,7 @@ impl HashFunction {
     }
 }
 
-/// Text that is no fingerprint of a hash function understood here.
+/// Text that is not a fingerprint of a supported hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FingerprintError {
     /// Another hash function.
@@ -61,7 +61,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// `None`: the digest has not the length this function makes.
+    /// `None`: the digest has the wrong length for this function.
     pub fn new(hash: HashFunction, digest: &[u8]) -> Option<Self> {
         (digest.len() == hash.octets()).then(|| Self {
             hash,
@@ -75,8 +75,8 @@ impl Fingerprint {
     }
 }
 
-/// Whether one of these digests of a certificate is announced. Of several hash functions
-/// only the strongest counts (RFC 8122 §5); nothing announced matches nothing.
+/// Whether one of these digests of a certificate is announced. Only the strongest hash function
+/// announced counts (RFC 8122 §5). An empty announcement matches nothing.
 pub fn matches(announced: &[Fingerprint], certificate: &[Fingerprint]) -> bool {
     let Some(strongest) = announced.iter().map(Fingerprint::hash).max() else {
         return false;

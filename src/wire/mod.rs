@@ -1,4 +1,4 @@
-//! Formats only: parse and write, no clock, no socket, no state beyond a decoder.
+//! Formats only: parsing and writing. No clock, no socket, no state beyond a decoder's.
 
 pub mod conference_info;
 pub mod cpim;
@@ -27,12 +27,13 @@ fn trimmed(value: &str) -> &str {
     value.get(start..end).unwrap_or_default()
 }
 
-/// What no header may hold: control characters, the tab aside.
+/// Whether a header must not contain this octet: a control character other than the tab.
 fn is_control(octet: u8) -> bool {
     (octet < b' ' && octet != b'\t') || octet == 0x7f
 }
 
-/// Whether there is one. No early exit: so the compiler takes many octets at once.
+/// Whether the text contains one. There is no early exit, so that the compiler can vectorise the
+/// loop.
 fn has_control(text: &[u8]) -> bool {
     text.iter()
         .fold(false, |found, &octet| found | is_control(octet))

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-/// Why octets are no SDP.
+/// The reason why octets cannot be read as SDP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
     /// No `v=0` first line, or not UTF-8.
@@ -16,16 +16,17 @@ pub enum SdpError {
     /// An `m=` line without media, port, protocol and format.
     #[error("malformed m= line")]
     Media,
-    /// More octets, lines or media sections than we read.
+    /// More octets, lines or media sections than the limits.
     #[error("session description too large")]
     TooLarge,
 }
 
-/// Largest description read: a UDP datagram holds no more, and a chat offer is below 2 KiB.
+/// Size limit of a description, in octets: a UDP datagram holds no more, and a chat offer is below
+/// 2 KiB.
 pub const MAX_OCTETS: usize = 64 * 1024;
-/// Most lines read; browsers with every codec write some 300.
+/// Limit of lines; browsers with every codec write some 300.
 pub const MAX_LINES: usize = 2048;
-/// Most `m=` sections read; the answer must repeat every one (RFC 3264 §6).
+/// Limit of `m=` sections; the answer must repeat every one (RFC 3264 §6).
 pub const MAX_MEDIA: usize = 64;
 
 /// `a=name` or `a=name:value`.
@@ -60,8 +61,8 @@ impl Attribute {
 pub struct Media {
     /// `message`, `audio`, …
     pub kind: String,
-    /// Port; 0 refuses the stream. A number of ports (`49170/2`) is not kept: we refuse all
-    /// media that could have one.
+    /// Port; 0 refuses the stream. A number of ports (`49170/2`) is dropped: we refuse all media
+    /// that could have one.
     pub port: u16,
     /// `TCP/MSRP`, `TCP/TLS/MSRP`, …
     pub protocol: String,
@@ -108,11 +109,11 @@ impl Description {
             if at >= MAX_LINES {
                 return Err(SdpError::TooLarge);
             }
-            // RFC 8866 §9: byte-string. They would become something else when written.
+            // RFC 8866 §9: byte-string. Writing would change these octets.
             if line.trim_end().contains(['\0', '\r']) {
                 return Err(SdpError::Line(at + 1));
             }
-            // Some write an empty line at the end.
+            // Some clients write an empty line at the end.
             if !line.trim_end().is_empty() {
                 let (letter, value) = split_line(line).ok_or(SdpError::Line(at + 1))?;
                 description.take(letter, value)?;
@@ -121,13 +122,13 @@ impl Description {
         Ok(description)
     }
 
-    /// Writes it with CRLF: v, o, s, other in order (t= included; `t=0 0` when absent), c
-    /// where the grammar wants it, attributes, media.
+    /// Writes the description with CRLF: v, o, s, other lines in order (with t=; `t=0 0` when
+    /// absent), c where the grammar requires it, attributes, media.
     pub fn write(&self) -> String {
         let mut text = String::from("v=0\r\n");
         line(&mut text, 'o', &self.origin);
         line(&mut text, 's', &self.name);
-        // RFC 8866 §9: i, u, e, p stand before c; b, t, r, z, k after it.
+        // RFC 8866 §9: i, u, e, p precede c; b, t, r, z, k follow it.
         let is_early = |letter: &char| "iuep".contains(*letter);
         let early = self.other.iter().filter(|(letter, _)| is_early(letter));
         early.for_each(|(letter, value)| line(&mut text, *letter, value));
@@ -259,7 +260,7 @@ fn split_line(line: &str) -> Option<(char, &str)> {
     }
 }
 
-/// The value keeps its leading white space, the name loses what surrounds it.
+/// The value keeps its leading white space; the name is trimmed.
 fn parse_attribute(text: &str) -> Attribute {
     match text.split_once(':') {
         Some((name, value)) => Attribute::new(name.trim(), value),
@@ -276,7 +277,7 @@ fn attributes(text: &mut String, attributes: &[Attribute]) {
     }
 }
 
-/// No value, whoever put it together, ends its line.
+/// Writes one line. Line ends in the value become blanks, so that no value can end its line.
 fn line(text: &mut String, letter: char, value: &str) {
     let value = value.replace(['\r', '\n', '\0'], " ");
     let _ = write!(text, "{letter}={value}\r\n");

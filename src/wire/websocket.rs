@@ -1,8 +1,8 @@
-//! WebSocket frames as MSRP travels in them (RFC 6455, RFC 7977 §5): one MSRP chunk is one
-//! WebSocket message, whatever number of frames that has.
+//! WebSocket frames that carry MSRP (RFC 6455, RFC 7977 §5): one MSRP chunk is one WebSocket
+//! message of any number of frames.
 //!
-//! Frames come off in place and as they arrive: no message is gathered, so that none is too
-//! long, and nothing is allocated for a length that a peer only claims.
+//! Frames are decoded in place as they arrive. Messages are not assembled, so none is too long, and
+//! nothing is allocated for a length that a peer merely claims.
 
 use std::io::Cursor;
 
@@ -16,26 +16,26 @@ const MAX_HEADER: usize = 14;
 const MAX_CONTROL: usize = 125;
 /// The longest transaction id (RFC 4975 §9).
 const MAX_TRANSACTION: usize = 32;
-/// What a chunk begins with, before its transaction id…
+/// The start of a chunk, before its transaction id…
 const START: &[u8] = b"MSRP ";
-/// …and what it ends with.
+/// …and the start of its end-line.
 const END: &[u8] = b"-------";
-/// The flag and CRLF behind the transaction id there.
+/// The flag and CRLF after the transaction id of the end-line.
 const AFTER_END: usize = 3;
 const START_OCTETS: usize = START.len() + MAX_TRANSACTION + 1;
 /// Hyphens, transaction id, flag, CRLF.
 const END_OCTETS: usize = END.len() + MAX_TRANSACTION + AFTER_END;
 
-/// What a peer must not send. The connection ends with it.
+/// A protocol violation by the peer; the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A frame of no known kind.
+    /// A frame of unknown kind.
     #[error("a frame that is no WebSocket frame")]
     Frame,
-    /// RFC 6455 §5.1: frames of clients have one, those of servers have none.
+    /// RFC 6455 §5.1: frames of clients are masked, those of servers are not.
     #[error("a frame without a mask, or a server's with one")]
     Mask,
-    /// No extension was agreed on that would give them a meaning (RFC 6455 §5.2).
+    /// Reserved bits without a negotiated extension (RFC 6455 §5.2).
     #[error("a frame with reserved bits set")]
     Reserved,
     /// RFC 6455 §5.5.
@@ -49,10 +49,10 @@ pub enum Violation {
     NotOneChunk,
 }
 
-/// What stands in a frame.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A part of a message; whether it is its last.
+    /// A fragment of a message, and whether it is the last one.
     Data {
         last: bool,
     },
@@ -61,30 +61,30 @@ enum Kind {
     Close,
 }
 
-/// A frame of which the payload is on its way.
+/// A frame whose payload is incomplete.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     kind: Kind,
-    /// Octets that have not come yet.
+    /// Octets still to come.
     left: u64,
-    /// The mask, turned to where the next octet stands.
+    /// The mask, rotated to the next octet.
     mask: [u8; 4],
 }
 
-/// Takes the frames off what comes from a client, or from a server.
+/// Removes the framing from the input of a client or a server.
 #[derive(Debug, Default)]
 pub struct Unframer {
     /// We are the client.
     is_client: bool,
-    /// A header of which some has come.
+    /// A partial header.
     header: [u8; MAX_HEADER],
     held: usize,
     frame: Option<Frame>,
-    /// The message that has begun and not ended.
+    /// The message in progress.
     message: Option<Outline>,
-    /// The payload of a control frame, as far as it has come.
+    /// The payload of a control frame, as far as received.
     control: Vec<u8>,
-    /// The payload of the last ping that is not answered.
+    /// The payload of the last unanswered ping.
     ping: Option<Vec<u8>>,
     /// The last message was text.
     text: bool,
@@ -93,7 +93,7 @@ pub struct Unframer {
 }
 
 impl Unframer {
-    /// For what comes from a server.
+    /// Creates a reader for the frames of a server.
     pub fn of_client() -> Self {
         Self {
             is_client: true,
@@ -101,7 +101,7 @@ impl Unframer {
         }
     }
 
-    /// Leaves what was in the frames at the front of `octets`; says how many octets that is.
+    /// Moves the payload of the frames to the front of `octets`; returns its length.
     ///
     /// # Errors
     /// The first [`Violation`].
@@ -142,18 +142,18 @@ impl Unframer {
         self.closed
     }
 
-    /// The payload of a ping that wants its pong. Of several, only the last is answered
-    /// (RFC 6455 §5.5.3): a flood of pings costs no memory.
+    /// Takes the payload of an unanswered ping. Of several pings, only the last is answered (RFC
+    /// 6455 §5.5.3), so a flood of them costs no memory.
     pub fn take_ping(&mut self) -> Option<Vec<u8>> {
         self.ping.take()
     }
 
-    /// Whether a ping waits for its pong.
+    /// Whether a ping is unanswered.
     pub fn is_pinged(&self) -> bool {
         self.ping.is_some()
     }
 
-    /// Takes what belongs to a header; says how many octets those are.
+    /// Takes header octets; returns their number.
     fn read_header(&mut self, octets: &[u8]) -> Result<usize, Violation> {
         let count = octets.len().min(MAX_HEADER - self.held);
         for (place, octet) in self.header.iter_mut().skip(self.held).zip(octets) {
@@ -207,7 +207,7 @@ impl Unframer {
         self.end_frame()
     }
 
-    /// Does what is to be done once a frame is whole.
+    /// Processes the end of a frame.
     fn end_frame(&mut self) -> Result<(), Violation> {
         let Some(frame) = self.frame.take_if(|frame| frame.left == 0) else {
             return Ok(());
@@ -228,7 +228,7 @@ impl Unframer {
     }
 }
 
-/// Undoes the mask, and turns it to where the next octet stands.
+/// Removes the mask, and rotates it to the next octet.
 fn unmask(octets: &mut [u8], mask: &mut [u8; 4]) {
     let [a, b, c, d] = *mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
@@ -242,7 +242,7 @@ fn unmask(octets: &mut [u8], mask: &mut [u8; 4]) {
     mask.rotate_left(rest.len() % 4);
 }
 
-/// Both ends of a message, by which it is known whether it is one chunk.
+/// The first and last octets of a message, which show whether it is one chunk.
 #[derive(Debug)]
 struct Outline {
     start: [u8; START_OCTETS],
@@ -279,8 +279,8 @@ impl Outline {
         self.ended = kept + new;
     }
 
-    /// A chunk ends with the end-line of its own transaction. An empty message is none, and
-    /// does no harm.
+    /// A chunk ends with the end-line of its own transaction. An empty message is not a chunk and
+    /// is harmless.
     fn is_one_chunk(&self) -> bool {
         let start = self.start.get(..self.started).unwrap_or_default();
         if start.is_empty() {
@@ -301,34 +301,34 @@ impl Outline {
     }
 }
 
-/// Where the chunk ends with which `octets` begin, if it does.
+/// The end of the chunk that `octets` begin with, if they contain it.
 pub fn chunk_end(octets: &[u8]) -> Option<usize> {
     end_behind(octets, &end_line(transaction(octets)?))
 }
 
-/// What stands at the end of a chunk, but its flag.
+/// The end-line of a chunk without its flag.
 pub fn end_line(transaction: &[u8]) -> Vec<u8> {
     [END, transaction].concat()
 }
 
-/// Where the chunk ends of which this is the end-line.
+/// The end of the chunk with this end-line.
 pub fn end_behind(octets: &[u8], end_line: &[u8]) -> Option<usize> {
     Some(memmem::find(octets, end_line)? + end_line.len() + AFTER_END)
 }
 
-/// The transaction of the chunk with which `octets` begin.
+/// The transaction id of the chunk that `octets` begin with.
 pub fn transaction(octets: &[u8]) -> Option<&[u8]> {
     octets.strip_prefix(START)?.split(|it| *it == b' ').next()
 }
 
-/// The header of a frame from a server: without a mask.
+/// The header of a frame from a server, which has no mask.
 pub fn write_header(opcode: OpCode, is_final: bool, octets: usize, out: &mut Vec<u8>) {
     let header = FrameHeader {
         is_final,
         opcode,
         ..FrameHeader::default()
     };
-    // Nothing that is written to memory fails.
+    // Writing to memory does not fail.
     let _ = header.format(octets as u64, out);
 }
 
@@ -368,7 +368,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sizes of frames and reads, what comes out is what went in.
+        /// Whatever the sizes of frames and reads, the output equals the input.
         #[test]
         fn frames_come_off_however_they_are_cut(
             body in 0usize..70_000, frames in 1usize..5, reads in prop::collection::vec(1usize..9000, 1..40),
@@ -380,7 +380,7 @@ mod tests {
                 let opcode = if number == 0 { 2 } else { 0 };
                 let last = if number + 1 == pieces.len() { 0x80 } else { 0 };
                 wire.extend(frame(last | opcode, piece));
-                // Control frames may stand between those of a message (RFC 6455 §5.4).
+                // Control frames may occur between those of a message (RFC 6455 §5.4).
                 wire.extend(frame(0x89, b"still there?"));
             }
             let (mut unframer, mut all, mut rest) = (Unframer::default(), Vec::new(), &wire[..]);

@@ -1,15 +1,15 @@
-//! XML 1.0: what the document types of `wire` share in writing and reading it. No text from
-//! outside can end an element or an attribute, or make a document that is not well-formed.
+//! XML 1.0 reading and writing shared by the document types of `wire`. No foreign text can end an
+//! element or an attribute, or make a document ill-formed.
 
 use std::fmt::Write;
 
 use quick_xml::events::BytesRef;
 
-/// XML under way.
+/// An XML document that is being written.
 pub(super) struct Xml(pub(super) String);
 
 impl Xml {
-    /// The declaration every document of ours starts with.
+    /// The declaration at the start of every document.
     pub(super) fn document() -> Self {
         Xml(String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
     }
@@ -56,8 +56,8 @@ impl Xml {
         }
     }
 
-    /// One escaping for texts and attributes; white space that a parser would change is
-    /// written as references (XML 1.0 §2.11, §3.3.3).
+    /// Escapes texts and attributes alike; white space that a parser would change is written as
+    /// references (XML 1.0 §2.11, §3.3.3).
     fn escaped(&mut self, text: &str) {
         for c in text.chars() {
             match c {
@@ -75,16 +75,16 @@ impl Xml {
     }
 }
 
-/// Why a reference stands for nothing.
+/// The reason why a reference cannot be resolved.
 pub(super) enum BadReference {
-    /// It would need a document type declaration, and none is read.
+    /// It would need a document type declaration, which is not read.
     Undeclared,
-    /// It is none.
+    /// It is malformed.
     Malformed,
 }
 
-/// What a reference in a text stands for: one of the five entities every document has, or a
-/// character by its number (XML 1.0 §4.1, §4.6).
+/// Resolves a reference in a text: one of the five predefined entities, or a character by its
+/// number (XML 1.0 §4.1, §4.6).
 pub(super) fn resolved(reference: &BytesRef) -> Result<char, BadReference> {
     match &**reference {
         "amp" => Ok('&'),
@@ -100,14 +100,15 @@ pub(super) fn resolved(reference: &BytesRef) -> Result<char, BadReference> {
     }
 }
 
-/// What XML 1.0 §2.2 lets in, white space aside.
+/// Whether XML 1.0 §2.2 allows this character. Characters below the blank count as forbidden, even
+/// the white space among them.
 pub(super) fn is_xml(c: char) -> bool {
     c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// `xs:anyURI`: what RFC 3986 does not know in a URI without `//` is escaped, so is a `%`
-/// that escapes nothing and every `#` (ours have no fragment). Brackets of an IPv6 host are
-/// among that: a common validator refuses them, and with them the whole document.
+/// `xs:anyURI`: escapes characters that RFC 3986 does not allow in a URI without `//`, a `%` that
+/// escapes nothing, and every `#` (our URIs have no fragment). That includes the brackets of an
+/// IPv6 host: a common validator rejects them, and with them the whole document.
 pub(super) fn escape_uri(uri: &str) -> String {
     let octets = uri.as_bytes();
     let mut escaped = String::with_capacity(uri.len());
@@ -127,7 +128,7 @@ pub(super) fn escape_uri(uri: &str) -> String {
     escaped
 }
 
-/// Gives an IPv6 host its brackets back.
+/// Restores the brackets of an IPv6 host.
 pub(super) fn restore_host(uri: String) -> String {
     let before_host = uri.find('@').or_else(|| uri.find(':'));
     let (before, host) = uri.split_at(before_host.map_or(0, |at| at + 1));

@@ -1,11 +1,11 @@
-//! What can be wrong with a message's headers.
+//! Faults in a message's headers.
 
 use std::fmt;
 
 use super::harness::draft::Draft;
 use super::harness::host::Family;
 
-/// The headers that matter, each with a value that is none.
+/// The headers that matter, each with an invalid value.
 const HEADERS: [(&str, &str); 7] = [
     ("Via", ";;;"),
     ("From", "\"x <sip:>;tag=;;"),
@@ -16,7 +16,7 @@ const HEADERS: [(&str, &str); 7] = [
     ("Contact", "<<>>"),
 ];
 
-/// Most headers that are wrong at a time.
+/// Most faulty headers at a time.
 const AT_MOST: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,12 @@ enum Fault {
     Unparsable,
 }
 
-/// Some headers, each with what is wrong with it.
+/// Faulty headers, each with its fault.
 #[derive(Clone, Default)]
 pub(crate) struct Faults(Vec<(&'static str, Fault)>);
 
 impl Faults {
-    /// Every set of up to three, the one without any fault first.
+    /// Every set of up to three, beginning with the empty one.
     pub(crate) fn all() -> Vec<Faults> {
         let mut sets = vec![Faults::default()];
         for (header, _) in HEADERS {
@@ -49,17 +49,17 @@ impl Faults {
         Faults(self.0.iter().copied().chain([(header, fault)]).collect())
     }
 
-    /// How many headers are wrong.
+    /// Number of faulty headers.
     pub(crate) fn number(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this header is wrong.
+    /// Whether this header is faulty.
     pub(crate) fn concern(&self, name: &str) -> bool {
         self.0.iter().any(|(header, _)| *header == name)
     }
 
-    /// Whether this host's core drops such a request before any script sees it.
+    /// Whether this host's core drops such a request before any script gets it.
     pub(crate) fn are_the_cores(&self, family: Family) -> bool {
         self.0.iter().any(|(header, fault)| match *header {
             "Via" => true,
@@ -71,7 +71,7 @@ impl Faults {
         })
     }
 
-    /// Whether no dialog can come of such a request. (Any text is taken for a Call-ID.)
+    /// Whether such a request cannot create a dialog. (Any text is a valid Call-ID.)
     pub(crate) fn forbid_a_dialog(&self) -> bool {
         self.0.iter().any(|(header, fault)| match *header {
             "Call-ID" => *fault != Fault::Unparsable,

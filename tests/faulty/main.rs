@@ -1,9 +1,9 @@
-//! Requests and responses with faults, by the thousand: whatever of them is missing, empty or
-//! unparsable, the proxy lives, answers what can be answered, and the rooms go on.
+//! Thousands of faulty requests and responses: if any header is missing, empty or unparsable, the
+//! proxy survives, answers where an answer is possible, and the rooms go on.
 //!
-//! Nothing waits for a packet: they go out in batches, and a ping behind each says that the proxy
-//! has taken it. Who dies of a batch gets it once more, packet by packet, so that the one that
-//! kills can be named.
+//! Packets are sent in batches without waiting, and a ping behind each batch shows that the proxy
+//! has processed it. A batch that kills a proxy is sent once more, packet by packet, to name the
+//! one that kills it.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -17,7 +17,7 @@ use harness::host::{Family, Host};
 use harness::plan::Plan;
 use harness::proxy::Proxy;
 
-/// tm gives up soon on what gets no answer, and no ACK, because of its faults.
+/// tm gives up early on transactions that get no answer, or no ACK, because of a fault.
 fn plan(host: &Host) -> Plan {
     Plan::new(host).lines(match host.family {
         Family::Kamailio => "modparam(\"tm\", \"fr_timer\", 2000)",
@@ -25,7 +25,7 @@ fn plan(host: &Host) -> Plan {
     })
 }
 
-/// A command under the name it has in this proxy.
+/// The name of a command in this proxy.
 fn management(proxy: &Proxy, command: &str) -> String {
     match proxy.host.family {
         Family::Kamailio => format!("msrp_conference.{command}"),

@@ -1,4 +1,4 @@
-//! A way to the proxy for packets that no agent would send, and the answers to them.
+//! A connection to the proxy for packets that no agent would send, and for the answers to them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -9,10 +9,10 @@ use super::harness::agent::{Transport, unique};
 use super::harness::draft::Draft;
 use super::harness::proxy::Proxy;
 
-/// After which what UDP may have lost is sent again.
+/// Time after which packets that UDP may have lost are sent again.
 pub(crate) const ONE_TRY: Duration = Duration::from_millis(500);
 
-/// A final answer, read with as little as it may have.
+/// A final answer, read with as few fields as it may have.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: u16,
@@ -20,11 +20,11 @@ pub(crate) struct Answer {
     /// The method in its CSeq.
     pub(crate) method: String,
     pub(crate) to: String,
-    /// For messages of failed tests.
+    /// Text for messages of failed tests.
     pub(crate) text: String,
 }
 
-/// The proxy has ended, stands still, or has closed the connection.
+/// The proxy has ended, hangs, or has closed the connection.
 #[derive(Debug)]
 pub(crate) struct Cut;
 
@@ -37,7 +37,7 @@ enum Wire {
 pub(crate) struct Pipe {
     wire: Wire,
     proxy: SocketAddr,
-    /// What has come and nobody has read.
+    /// Received text that is not read yet.
     text: String,
 }
 
@@ -58,8 +58,8 @@ impl Pipe {
         Self { wire, proxy, text }
     }
 
-    /// Sends packets, each for itself where there are datagrams. A closed connection shows in
-    /// what does not come back.
+    /// Sends packets, over UDP each in a datagram of its own. A closed connection shows by missing
+    /// answers.
     pub(crate) fn send<'a>(&mut self, packets: impl Iterator<Item = &'a [u8]>) {
         match &mut self.wire {
             Wire::Udp(socket) => packets.for_each(|packet| {
@@ -71,7 +71,7 @@ impl Pipe {
         }
     }
 
-    /// Reads what there is or comes soon.
+    /// Reads available octets, and those that come soon.
     pub(crate) fn read(&mut self) -> Result<(), Cut> {
         let mut buffer = vec![0; 65_536];
         let read = match &mut self.wire {
@@ -87,8 +87,8 @@ impl Pipe {
         Ok(())
     }
 
-    /// Waits until the proxy, down to its conference process, answers what comes behind
-    /// everything sent before.
+    /// Waits until the proxy, including its conference process, answers a request sent behind all
+    /// others.
     pub(crate) fn flush(&mut self, proxy: &Proxy) -> Result<(), Cut> {
         let branch = format!("z9hG4bKping{}", unique());
         let ping = self.draft("OPTIONS", &proxy.room("team"), &branch).octets();
@@ -107,7 +107,7 @@ impl Pipe {
         Ok(())
     }
 
-    /// A request as it should be, in this branch.
+    /// A correct request, in this branch.
     pub(crate) fn draft(&self, method: &str, uri: &str, branch: &str) -> Draft {
         let (via, local) = match &self.wire {
             Wire::Udp(socket) => ("UDP", socket.local_addr()),
@@ -133,10 +133,10 @@ impl Pipe {
         }
     }
 
-    /// The final answers that have come since the last time.
+    /// The final answers received since the last call.
     pub(crate) fn answers(&mut self) -> Vec<Answer> {
         let text = std::mem::take(&mut self.text);
-        // Whole messages only: those of a stream may be cut.
+        // Whole messages only: the last one of a stream may be incomplete.
         let whole = match self.wire {
             Wire::Udp(_) => text.len(),
             Wire::Tcp(_) => text.rfind("\r\n\r\n").map_or(0, |at| at + 4),

@@ -1,4 +1,4 @@
-//! Requests.
+//! Faulty requests.
 
 use std::time::Instant;
 
@@ -34,13 +34,13 @@ const METHODS: [&str; 15] = [
     "UNKNOWN",
 ];
 
-/// Of these the Contact is the remote target (RFC 3261 §12, 6665, 3515, 3311).
+/// Methods whose Contact is the remote target (RFC 3261 §12, 6665, 3515, 3311).
 const WITH_CONTACT: [&str; 5] = ["INVITE", "SUBSCRIBE", "NOTIFY", "REFER", "UPDATE"];
 
-/// Of RFC 3261 (§8.1.1.7), and of RFC 2543.
+/// Branch prefixes of RFC 3261 (§8.1.1.7) and of RFC 2543.
 const BRANCHES: [&str; 2] = ["z9hG4bK", "b"];
 
-/// A request as it goes out.
+/// A request to send.
 #[derive(Clone)]
 struct Packet {
     draft: Draft,
@@ -57,7 +57,7 @@ impl Packet {
         Self::new(&draft, &Faults::default())
     }
 
-    /// Whether it must be answered.
+    /// Whether it must get an answer.
     fn deserves(&self, family: Family) -> bool {
         self.draft.method != "ACK" && !self.faults.are_the_cores(family)
     }
@@ -67,7 +67,7 @@ impl Packet {
         (without || self.draft.method == answer.method) && self.draft.branch() == answer.branch
     }
 
-    /// Asserts that what cannot be a dialog is none.
+    /// Asserts that a request that cannot create a dialog created none.
     fn assert_right(&self, answer: &Answer) {
         let makes_one = WITH_CONTACT.contains(&self.draft.method.as_str());
         let wrong = answer.code < 300 && makes_one && self.faults.forbid_a_dialog();
@@ -84,20 +84,20 @@ impl std::fmt::Debug for Packet {
     }
 }
 
-/// Whom the requests are for.
+/// The room that the requests address.
 #[derive(Clone, Copy)]
 struct Target {
     room: &'static str,
-    /// What the To has behind the URI: a tag leads past a challenge.
+    /// Text behind the To's URI: a tag leads past a challenge.
     tag: &'static str,
 }
 
-/// Sends batches over one transport, and sees to their answers.
+/// Sends batches over one transport, and handles their answers.
 struct Sweep<'a> {
     proxy: &'a Proxy,
     transport: Transport,
     pipe: Pipe,
-    /// Where the Contacts lead.
+    /// The agent that the Contacts name.
     contact: &'a Agent,
     target: Target,
 }
@@ -154,8 +154,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Sends a batch; a connection that the proxy closes because of one packet is opened anew for
-    /// each of them.
+    /// Sends a batch; when the proxy closes the connection because of one packet, sends each over a
+    /// new connection.
     fn batch(&mut self, packets: Vec<Packet>) -> Result<(), Cut> {
         if self.at_once(packets.clone()).is_ok() {
             return Ok(());
@@ -181,12 +181,12 @@ impl<'a> Sweep<'a> {
         self.see_to(packets)
     }
 
-    /// Whether it must be answered.
+    /// Whether it must get an answer.
     fn is_due(&self, packet: &Packet) -> bool {
         packet.deserves(self.proxy.host.family) && !mixes_up(self.proxy, self.transport)
     }
 
-    /// Waits for the answers that are due, and ends the calls that came of it.
+    /// Waits for the expected answers, and ends the calls that were accepted.
     fn see_to(&mut self, mut open: Vec<Packet>) -> Result<(), Cut> {
         let end = Instant::now() + PATIENCE;
         let mut sent = Instant::now();
@@ -222,7 +222,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// The ACK of an INVITE's answer; who was let in leaves at once.
+    /// The ACK of an INVITE's answer; an accepted call ends at once.
     fn conclude(&mut self, packet: &Packet, answer: &Answer) -> Option<Packet> {
         if packet.draft.method != "INVITE" {
             return None;
@@ -232,7 +232,7 @@ impl<'a> Sweep<'a> {
             self.pipe.send([&ack.octets()[..]].into_iter());
             return None;
         }
-        // What follows a 2xx is a transaction of its own (RFC 3261 §13.2.2.4).
+        // The ACK of a 2xx is a transaction of its own (RFC 3261 §13.2.2.4).
         let branch = || format!("z9hG4bK{}", unique());
         let via = |draft: &Draft| draft.header("Via").replace(draft.branch(), &branch());
         let ack = ack.clone().set("Via", via(&ack));
@@ -245,13 +245,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// OpenSIPS 4.0.1 reads a connection with several threads, and mixes up what comes at once:
-/// whatever it then gets, it need answer nothing.
+/// OpenSIPS 4.0.1 reads a connection with several threads, and mixes up requests that arrive
+/// together; it need not answer the result.
 fn mixes_up(proxy: &Proxy, transport: Transport) -> bool {
     transport == Transport::Tcp && proxy.host.name.starts_with("opensips-4.0")
 }
 
-/// Sends everything, batch by batch; who ends the proxy is named.
+/// Sends everything, batch by batch, and names a request that ends the proxy.
 fn sweep(plan: &Plan, proxy: &Proxy, transport: Transport, target: Target, sets: &[Faults]) {
     let contact = Agent::new("mallory", proxy.sip, Transport::Udp);
     let mut sweep = Sweep::new(proxy, transport, &contact, target);
@@ -262,7 +262,7 @@ fn sweep(plan: &Plan, proxy: &Proxy, transport: Transport, target: Target, sets:
         let packets = sweep.packets(faults);
         if sweep.batch(packets).is_err() {
             let log = tail(&proxy.log(), 8);
-            // It may have taken its time to die.
+            // It may have taken some time to die.
             let what = killer(plan, transport, target, [&last, faults]);
             let name = &proxy.host.name;
             panic!("{name} is ended over {transport:?} by {what}\n{log}");
@@ -270,7 +270,7 @@ fn sweep(plan: &Plan, proxy: &Proxy, transport: Transport, target: Target, sets:
         last = faults.clone();
     }
     if mixes_up(proxy, transport) {
-        // There may be nobody in it.
+        // The room may be empty.
         let _ = proxy.try_call(&management(proxy, "end"), json!([proxy.room(target.room)]));
     }
 }
@@ -312,7 +312,7 @@ fn requests_with_any_three_faults_are_answered_or_dropped_and_harm_nobody() {
     });
 }
 
-/// Who has an account; the example asks everybody else.
+/// The users with an account; the example challenges everybody else.
 const ACCOUNTS: &str = "\
 if ($fU =~ \"^(alice|bob)$\") {
     msrp_conference_handle(\"identity=$fu\");

@@ -1,4 +1,4 @@
-//! Responses to what the focus sends: NOTIFY, REFER, INVITE and BYE.
+//! Faulty responses to requests of the focus: NOTIFY, REFER, INVITE and BYE.
 
 use std::collections::HashSet;
 use std::iter;
@@ -18,24 +18,24 @@ use super::harness::proxy::{Proxy, tail, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 use super::{management, plan};
 
-/// How many requests are provoked at a time: an INVITE takes 4.3 KiB of the 208 KiB that the
-/// kernel keeps for the phone's socket by default. What comes on top is lost, and so is the same
-/// one when all are repeated at once.
+/// Requests to provoke at a time: an INVITE takes 4.3 KiB of the 208 KiB that the kernel keeps for
+/// the phone's socket by default. More would be lost, and the same ones again when all are repeated
+/// at once.
 const BATCH: usize = 40;
 
 /// The proxy's tm repeats a request for two seconds (`plan`): none comes later.
 const GIVEN_UP: Duration = Duration::from_secs(3);
 
-/// What is wrong with a response, and the response made of a good one.
+/// Description of a fault, and the function that puts it into a good response.
 type Variant = (String, Box<dyn Fn(&Draft) -> Vec<u8>>);
 
-/// The phone that answers wrongly, and the room it does that in.
+/// The phone that sends faulty answers, and its room.
 struct Phone<'a> {
     proxy: &'a Proxy,
     agent: Agent,
-    /// Branches of requests that were taken.
+    /// Branches of requests already taken.
     seen: HashSet<String>,
-    /// Of the method it is asked by.
+    /// Method of the requests it answers.
     method: &'static str,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Phone<'a> {
         }
     }
 
-    /// Has the focus send so many requests, each in a transaction of its own.
+    /// Makes the focus send this many requests, each in a transaction of its own.
     fn provoke(&mut self, number: usize) -> Vec<Request> {
         let room = unique();
         match self.method {
@@ -64,7 +64,7 @@ impl<'a> Phone<'a> {
         let taken: Vec<_> = iter::from_fn(|| self.take()).take(number).collect();
         let (all, log) = (taken.len(), self.proxy.log());
         assert_eq!(all, number, "{}\n{log}", self.method);
-        // Who is still in was in for this alone.
+        // Participants still in the room joined only for this.
         let _ = self.proxy.try_call(
             &management(self.proxy, "end"),
             json!([self.proxy.room(&room)]),
@@ -72,7 +72,7 @@ impl<'a> Phone<'a> {
         taken
     }
 
-    /// The next request that is no retransmission, if one comes.
+    /// The next request that is not a retransmission, if one comes.
     fn take(&mut self) -> Option<Request> {
         let (seen, method) = (&mut self.seen, self.method);
         let new = |request: &Request| {
@@ -88,14 +88,14 @@ impl<'a> Phone<'a> {
     /// A subscription that ends with its first NOTIFY.
     fn fetch(&self, number: usize) {
         for number in 0..number {
-            // Nobody is given the whole roster again and again at once.
+            // Each subscribes as another user: repeated full documents to one user are delayed.
             let from = format!("<sip:m{number}@127.0.0.1>;tag={}", unique());
             let draft = subscribe(&self.agent, &self.proxy.room("team"), 0).set("From", from);
             assert_eq!(self.agent.exchange(&draft).code, 200);
         }
     }
 
-    /// Calls, which management ends.
+    /// Makes calls, which management ends.
     fn join_and_end(&self, room: &str, number: usize) {
         let room = self.proxy.room(room);
         for number in 0..number {
@@ -110,7 +110,7 @@ impl<'a> Phone<'a> {
             .call(&management(self.proxy, "end"), json!([room]));
     }
 
-    /// A list of this phone's own addresses.
+    /// Invites a list of this phone's own addresses.
     fn invite_a_list(&self, room: &str, number: usize) {
         let (user, place) = (unique(), self.agent.local);
         let entry = |number| format!("<entry uri=\"sip:p{number}@{place}\"/>");
@@ -131,7 +131,7 @@ impl<'a> Phone<'a> {
         inviter.send(&Dialog::new(&draft, &answer).ack(&inviter));
     }
 
-    /// A good answer, as a request would be written.
+    /// A correct answer, in the form of a request.
     fn answer(&self, request: &Request) -> Draft {
         let mut headers = Vec::new();
         for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
@@ -154,7 +154,7 @@ impl<'a> Phone<'a> {
         answer.set("Content-Type", "application/sdp")
     }
 
-    /// Answers requests, each with another fault, and then as it should be.
+    /// Answers requests, each with another fault, and then correctly.
     fn try_out(&mut self, variants: &[Variant]) {
         let requests = self.provoke(variants.len());
         for (request, (_, variant)) in requests.iter().zip(variants) {
@@ -173,7 +173,7 @@ impl<'a> Phone<'a> {
     }
 }
 
-/// A response as it stands on the wire.
+/// The octets of a response.
 fn written(status: &str, answer: &Draft) -> Vec<u8> {
     let text = answer.octets();
     let first = text
@@ -230,7 +230,7 @@ const STATUS_LINES: [&str; 12] = [
     "SIP/3.0 200 Newer",
 ];
 
-/// Everything else that can be wrong with a response.
+/// All other faults of a response.
 fn oddities() -> Vec<Variant> {
     let long = "x".repeat(50_000);
     let mut all: Vec<Variant> = STATUS_LINES.map(with_status).into();
@@ -310,7 +310,7 @@ fn oddities() -> Vec<Variant> {
     all
 }
 
-/// What is tried with requests of a method.
+/// Faulty responses to requests of a method.
 fn variants(method: &str) -> Vec<Variant> {
     let told = |faults: &Faults| {
         !faults.concern("Max-Forwards") && (method == "INVITE" || !faults.concern("Contact"))

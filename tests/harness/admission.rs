@@ -1,10 +1,10 @@
-//! What a focus tells the switch of somebody.
+//! Admissions, as a focus gives them to the switch.
 
 use std::time::Duration;
 
 use msrp_conference::control::{Admission, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri};
 
-/// Somebody in a room; the session is called as its user is, who connects to `own_uri`.
+/// A participant in a room; the session has the user's name, and the user connects to `own_uri`.
 pub fn admission(own_uri: String, room: &str, name: &str) -> Admission {
     let user = UserUri::new(format!("sip:{name}@example.com"));
     Admission {
@@ -35,7 +35,7 @@ pub fn admission(own_uri: String, room: &str, name: &str) -> Admission {
     }
 }
 
-/// Its own MSRP URI, at which nobody listens.
+/// The participant's own MSRP URI, at which nobody listens.
 pub fn peer_uri(name: &str) -> String {
     format!("msrp://127.0.0.1:9/{name}-peer;tcp")
 }

@@ -17,7 +17,7 @@ use super::PATIENCE;
 use super::draft::Draft;
 use super::mailbox::Mailbox;
 
-/// How SIP travels.
+/// The transport of SIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Datagrams.
@@ -33,7 +33,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As in a Via.
+    /// Name in a Via.
     fn name(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
@@ -44,7 +44,7 @@ impl Transport {
         }
     }
 
-    /// As in a Contact; `ws` over TLS too (RFC 7118 §5.2).
+    /// Parameter in a Contact; `ws` over TLS too (RFC 7118 §5.2).
     fn parameter(self) -> &'static str {
         match self {
             Transport::Udp => "",
@@ -55,12 +55,12 @@ impl Transport {
     }
 }
 
-/// A message with the time it came.
+/// A received message and its time.
 #[derive(Debug)]
 pub struct Received {
     /// The message.
     pub message: Message,
-    /// When.
+    /// The time of its arrival.
     pub at: Instant,
 }
 
@@ -74,7 +74,7 @@ impl Wire {
     fn send(&self, octets: &[u8]) {
         match self {
             Wire::Udp(socket, peer) => drop(socket.send_to(octets, peer).expect("send")),
-            // A proxy that was just killed cannot be written to: the wait that follows tells.
+            // A write to a proxy that was just killed fails; the following wait will show that.
             Wire::Tcp(stream) => drop(stream.lock().unwrap().write_all(octets)),
             Wire::Ws(socket) => {
                 let text = String::from_utf8(octets.to_vec()).expect("SIP is UTF-8");
@@ -84,20 +84,20 @@ impl Wire {
     }
 }
 
-/// A user agent; requests to it are answered by themselves, with 200 unless told otherwise.
+/// A user agent. It answers requests to it automatically, with 200 unless set otherwise.
 pub struct Agent {
     /// User part of its address.
     pub user: String,
-    /// Where it is reached.
+    /// Its local address.
     pub local: SocketAddr,
-    /// Everything that came and nobody took yet.
+    /// Received messages that nobody has taken yet.
     pub inbox: Arc<Mailbox<Received>>,
     transport: Transport,
     wire: Arc<Wire>,
     answers: Arc<Mutex<HashMap<String, Option<u16>>>>,
     description: Arc<Mutex<Option<String>>>,
     lenient: Arc<AtomicBool>,
-    /// What its Contact and its Via name instead of where it is.
+    /// Address in its Contact and Via, instead of its real one.
     reached_at: Option<String>,
 }
 
@@ -113,14 +113,14 @@ impl Agent {
         Self::start(user, Wire::Udp(socket, proxy), local, transport)
     }
 
-    /// By datagrams, on this port.
+    /// Uses datagrams, on this port.
     pub fn at(user: &str, proxy: SocketAddr, port: u16) -> Self {
         let socket = UdpSocket::bind(("127.0.0.1", port)).expect("bind");
         let local = socket.local_addr().expect("address");
         Self::start(user, Wire::Udp(socket, proxy), local, Transport::Udp)
     }
 
-    /// On a connection that exists.
+    /// Uses an existing connection.
     pub fn over(user: &str, stream: TcpStream, transport: Transport) -> Self {
         let local = stream.local_addr().expect("address");
         let wire = match transport {
@@ -163,25 +163,24 @@ impl Agent {
         new
     }
 
-    /// With a Contact that names another place than where it is.
+    /// Names another address in the Contact than its own.
     #[must_use]
     pub fn reached_at(mut self, place: &str) -> Self {
         self.reached_at = Some(place.into());
         self
     }
 
-    /// Answers requests of this method with this code from now on; `None`: with silence.
+    /// Answers requests of this method with this code from now on; `None`: not at all.
     pub fn answer(&self, method: &str, code: Option<u16>) {
         self.answers.lock().unwrap().insert(method.into(), code);
     }
 
-    /// Passes over what it cannot read, from now on: what a proxy's own ACK makes of a 2xx that
-    /// has no Contact.
+    /// Skips unreadable messages from now on, such as a proxy's own ACK of a 2xx without a Contact.
     pub fn be_lenient(&self) {
         self.lenient.store(true, Ordering::Relaxed);
     }
 
-    /// Answers INVITEs that get a 200 with this description.
+    /// Sets the description for the 200 to an INVITE.
     pub fn describe(&self, sdp: String) {
         *self.description.lock().unwrap() = Some(sdp);
     }
@@ -257,7 +256,7 @@ impl Agent {
             .expect(&what)
     }
 
-    /// Waits for an answer whose code fits. A non-2xx final answer to INVITE is ACKed.
+    /// Waits for an answer with a matching code. A non-2xx final answer to INVITE gets an ACK.
     pub fn response(
         &self,
         draft: &Draft,
@@ -282,7 +281,7 @@ impl Agent {
         Some(response)
     }
 
-    /// Answers a request by hand; a To without tag gets this one.
+    /// Answers a request by hand; a To without a tag gets this one.
     pub fn respond(&self, request: &Request, code: u16, tag: &str, more: Headers, body: &str) {
         let mut headers = Headers::new();
         for name in ["Via", "Record-Route", "From", "Call-ID", "CSeq"] {
@@ -316,7 +315,7 @@ impl Agent {
             .map(|(request, _)| request)
     }
 
-    /// Waits for a request that fits, and says when it came.
+    /// Waits for a matching request, and returns the time of its arrival.
     pub fn timed_request(
         &self,
         patience: Duration,
@@ -338,7 +337,7 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         match &*self.wire {
-            // The reader sees an empty datagram from itself as the end.
+            // An empty datagram from itself tells the reader to end.
             Wire::Udp(socket, _) => drop(socket.send_to(&[], self.local)),
             Wire::Tcp(stream) => drop(stream.lock().unwrap().shutdown(Shutdown::Both)),
             Wire::Ws(socket) => {
@@ -370,7 +369,7 @@ fn open_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
     socket
 }
 
-/// Text nobody used before in this process, nor in another one of this test run.
+/// A text that is unique in this process and in this test run.
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!(
@@ -387,7 +386,7 @@ struct Reader {
     description: Arc<Mutex<Option<String>>>,
     lenient: Arc<AtomicBool>,
     contact: String,
-    /// Answers given, by branch and method: a retransmission gets the same again.
+    /// Answers given, by branch and method: a retransmission gets the same one again.
     answered: HashMap<String, Vec<u8>>,
 }
 
@@ -408,7 +407,7 @@ impl Reader {
         self.inbox.close();
     }
 
-    /// One SIP message a WebSocket message (RFC 7118 §5.3).
+    /// One SIP message per WebSocket message (RFC 7118 §5.3).
     fn read_frames(&mut self, stream: TcpStream) {
         let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
         while let Ok(frame) = socket.read() {
@@ -462,7 +461,7 @@ impl Reader {
         });
     }
 
-    /// Answers a request; whether it was a retransmission, already known.
+    /// Answers a request; true for a retransmission.
     fn answer(&mut self, request: &Request) -> bool {
         let method = request.method.as_str();
         if method == "ACK" {

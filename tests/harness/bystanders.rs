@@ -1,4 +1,4 @@
-//! Two well-behaved people in a room, who must not notice what others do to the proxy.
+//! Two well-behaved participants, who must not notice what others do to the proxy.
 
 use super::PATIENCE;
 use super::agent::Transport;
@@ -14,7 +14,7 @@ pub struct Bystanders {
 }
 
 impl Bystanders {
-    /// Both in this room.
+    /// Lets both join this room.
     pub fn join(proxy: &Proxy, room: &str) -> Self {
         Self {
             alice: Participant::join(proxy, "alice", Transport::Udp, room),
@@ -22,7 +22,8 @@ impl Bystanders {
         }
     }
 
-    /// They talk on, nobody else is left in any room, and the proxy holds nothing of others.
+    /// Checks that they can still talk, nobody else is left in any room, and the proxy holds
+    /// nothing of others.
     pub fn unharmed(&self, proxy: Proxy) {
         let words = self.alice.say("still there?");
         self.bob.hears(&words);

@@ -1,4 +1,4 @@
-//! Name servers of the tests' own: one that answers from a zone, one that never answers.
+//! Name servers for tests: one that answers from a zone, one that never answers.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,14 +15,14 @@ use domain::rdata::{A, Aaaa, AllRecordData, Naptr, Soa, Srv};
 
 type Data = AllRecordData<Vec<u8>, Name<Vec<u8>>>;
 
-/// What a name server knows.
+/// Records and behaviour of a name server.
 #[derive(Clone, Default)]
 pub struct Zone {
     records: HashMap<(String, Rtype), Vec<Data>>,
     ttl: u32,
-    /// Questions that are not answered.
+    /// Types of questions that get no answer.
     silent: Vec<Rtype>,
-    /// Datagrams are too short for every answer.
+    /// Every answer is too long for a datagram.
     truncates: bool,
 }
 
@@ -31,7 +31,7 @@ fn name(text: &str) -> Name<Vec<u8>> {
 }
 
 impl Zone {
-    /// An empty zone; its records are good for a minute.
+    /// An empty zone; its records are valid for a minute.
     pub fn new() -> Self {
         Self {
             ttl: 60,
@@ -39,14 +39,14 @@ impl Zone {
         }
     }
 
-    /// With records that are good for so many seconds.
+    /// Sets the validity of the records in seconds.
     #[must_use]
     pub fn ttl(mut self, seconds: u32) -> Self {
         self.ttl = seconds;
         self
     }
 
-    /// With an address, of either family.
+    /// Adds an address, of either family.
     #[must_use]
     pub fn host(self, host: &str, address: &str) -> Self {
         match address.parse().expect("an address") {
@@ -55,14 +55,14 @@ impl Zone {
         }
     }
 
-    /// With a server of a service.
+    /// Adds a server of a service.
     #[must_use]
     pub fn srv(self, service: &str, priority: u16, port: u16, host: &str) -> Self {
         let data = Srv::new(priority, 0, port, name(host));
         self.add(service, Rtype::SRV, data.into())
     }
 
-    /// With a service of a domain.
+    /// Adds a service of a domain.
     #[must_use]
     pub fn naptr(self, domain: &str, order: u16, service: &str, replacement: &str) -> Self {
         let text = |text: &str| text.parse().expect("a character string");
@@ -71,21 +71,21 @@ impl Zone {
         self.add(domain, Rtype::NAPTR, data.into())
     }
 
-    /// With another name for a host.
+    /// Adds another name for a host.
     #[must_use]
     pub fn alias(self, alias: &str, host: &str) -> Self {
         let data = domain::rdata::Cname::new(name(host));
         self.add(alias, Rtype::CNAME, data.into())
     }
 
-    /// That never answers questions of this type.
+    /// Leaves questions of this type unanswered.
     #[must_use]
     pub fn silent_about(mut self, kind: Rtype) -> Self {
         self.silent.push(kind);
         self
     }
 
-    /// Whose answers are all too long for a datagram.
+    /// Makes every answer too long for a datagram.
     #[must_use]
     pub fn by_tcp_alone(mut self) -> Self {
         self.truncates = true;
@@ -165,25 +165,25 @@ impl Zone {
 
 /// A running name server.
 pub struct NameServer {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     socket: UdpSocket,
 }
 
 impl NameServer {
-    /// One that answers from this zone, on a free port.
+    /// A name server for this zone, on a free port.
     pub fn of(zone: Zone) -> Self {
         Self::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(zone))
     }
 
-    /// One that never answers, on a free port.
+    /// A name server that never answers, on a free port.
     pub fn dead() -> Self {
         Self::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)
     }
 
-    /// One where `resolv.conf` can name it: on port 53 of a loopback address of its own. `None`,
-    /// and said so, where only root may listen there and we are not.
+    /// A name server that `resolv.conf` can name: on port 53 of a loopback address of its own.
+    /// `None`, with a message, where only root may listen there and we are not.
     pub fn of_machine(zone: Option<Zone>) -> Option<Self> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let last = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -215,19 +215,19 @@ impl NameServer {
         server
     }
 
-    /// What it was asked so far, in order.
+    /// The questions received so far, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// How many datagrams wait unread: of a server that never answers.
+    /// Number of unread datagrams, of a server that never answers.
     pub fn unread(&self) -> usize {
         self.socket.set_nonblocking(true).expect("set");
         let each = std::iter::from_fn(|| self.socket.recv(&mut [0; 512]).ok());
         each.count()
     }
 
-    /// A `resolv.conf` in that folder that names it alone, with these lines more.
+    /// Writes a `resolv.conf` into that folder with this server alone, and these further lines.
     pub fn configuration(&self, folder: &Path, more: &str) -> PathBuf {
         let path = folder.join("resolv.conf");
         let text = format!("nameserver {}\n{more}", self.address.ip());

@@ -1,15 +1,15 @@
-//! A SIP request under construction: sensible to start with, every part open to change.
+//! A SIP request under construction: correct by default, with every part open to change.
 
 use super::agent::Agent;
 
-/// A request as it will go out, headers in this order.
+/// A request to send, with headers in this order.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Method, whatever text.
+    /// Method; any text.
     pub method: String,
     /// Request-URI.
     pub uri: String,
-    /// Headers; Content-Length is written last unless it stands here.
+    /// Headers; Content-Length is written last unless it is among them.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
@@ -38,7 +38,7 @@ impl Draft {
         self
     }
 
-    /// Takes a header out.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers
@@ -62,7 +62,7 @@ impl Draft {
         found.map_or("", |(_, value)| value)
     }
 
-    /// The branch of its Via: what names the transaction.
+    /// The branch of its Via, which identifies the transaction.
     pub fn branch(&self) -> &str {
         let after = self
             .header("Via")
@@ -125,7 +125,7 @@ impl Draft {
     }
 }
 
-/// What an agent needs to speak within a dialog.
+/// The state an agent needs to send requests within a dialog.
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// Call-ID.
@@ -143,7 +143,7 @@ pub struct Dialog {
 }
 
 impl Dialog {
-    /// The dialog a 2xx made of our request.
+    /// The dialog that a 2xx to our request created.
     pub fn new(draft: &Draft, response: &msrp_conference::wire::sip::Response) -> Self {
         let contact = response
             .headers

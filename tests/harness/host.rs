@@ -1,4 +1,4 @@
-//! The proxies on this machine.
+//! The proxies installed on this machine.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ pub enum Family {
 pub struct Host {
     /// Its family.
     pub family: Family,
-    /// For messages: `kamailio`, or the folder it is installed in.
+    /// Name for messages: `kamailio`, or the folder it is installed in.
     pub name: String,
     /// The executable.
     pub program: PathBuf,
-    /// Its module folder, where that is not the one compiled in.
+    /// Its module folder, if it is not the one compiled in.
     pub modules: Option<PathBuf>,
 }
 
@@ -34,7 +34,7 @@ impl Family {
         }
     }
 
-    /// Colon-separated installation folders beside the one on `PATH`.
+    /// Variable with colon-separated installation folders, beside the one on `PATH`.
     fn homes(self) -> &'static str {
         match self {
             Family::Kamailio => "KAMAILIO_HOME",
@@ -42,7 +42,7 @@ impl Family {
         }
     }
 
-    /// Every one installed: on `PATH`, then in the folders of `$…_HOME`.
+    /// All installed proxies: on `PATH`, then in the folders of `$…_HOME`.
     pub fn installed(self) -> Vec<Host> {
         let name = self.as_str();
         let path = env::var_os("PATH").unwrap_or_default();
@@ -78,7 +78,7 @@ impl Family {
 }
 
 impl Host {
-    /// Whether these modules of its own are installed; says so when not.
+    /// Whether these modules of the host are installed; prints a message when not.
     pub fn has_modules(&self, names: &[&str]) -> bool {
         let lacking: Vec<_> = names.iter().filter(|name| !self.has_module(name)).collect();
         if !lacking.is_empty() {
@@ -87,13 +87,13 @@ impl Host {
         lacking.is_empty()
     }
 
-    /// The folder of what it brings beside programs and modules.
+    /// The folder of its shared files.
     pub fn share(&self) -> PathBuf {
         let prefix = self.program.ancestors().nth(2).unwrap_or(Path::new("/usr"));
         prefix.join("share").join(self.family.as_str())
     }
 
-    /// Whether this module of its own is installed.
+    /// Whether this module of the host is installed.
     pub fn has_module(&self, name: &str) -> bool {
         let compiled_in = || {
             let folders = [
@@ -109,7 +109,7 @@ impl Host {
     }
 }
 
-/// Every proxy found. `HOSTS=kamailio,opensips-3.6` narrows that by name.
+/// Every proxy found. `HOSTS=kamailio,opensips-3.6` selects some by name.
 pub fn found() -> Vec<Host> {
     let wanted = env::var("HOSTS").unwrap_or_default();
     [Family::Kamailio, Family::OpenSips]

@@ -1,4 +1,4 @@
-//! A phone that the room invites: it takes the INVITE or REFER and answers by hand.
+//! A phone that the room invites: it receives the INVITE or REFER and answers by hand.
 
 use msrp_conference::wire::sip::{Headers, Request};
 
@@ -8,7 +8,7 @@ use super::msrp::{Frame, Link};
 use super::participant::{client_path, offer, path_of};
 use super::proxy::Proxy;
 
-/// Somebody whom the room asks in.
+/// A user whom the room invites.
 pub struct Invited {
     /// Its SIP side.
     pub agent: Agent,
@@ -17,12 +17,12 @@ pub struct Invited {
 }
 
 impl Invited {
-    /// A phone on a socket of its own; INVITEs wait for a hand.
+    /// A phone on a socket of its own; it leaves INVITEs unanswered.
     pub fn new(proxy: &Proxy, user: &str) -> Self {
         Self::with(Agent::new(user, proxy.sip, Transport::Udp))
     }
 
-    /// The same with an agent that exists.
+    /// The same with an existing agent.
     pub fn with(agent: Agent) -> Self {
         agent.answer("INVITE", None);
         Self {
@@ -32,7 +32,7 @@ impl Invited {
         }
     }
 
-    /// Where it can be invited.
+    /// The URI to invite it at.
     pub fn uri(&self) -> String {
         format!("sip:{}@{}", self.agent.user, self.agent.local)
     }
@@ -42,7 +42,7 @@ impl Invited {
         format!("sip:{}@{}", self.agent.user, self.agent.local.ip())
     }
 
-    /// The INVITE or REFER.
+    /// Waits for the INVITE or REFER.
     pub fn asked(&self, method: &str) -> Request {
         self.agent
             .request(method, PATIENCE)
@@ -54,7 +54,7 @@ impl Invited {
         self.respond(request, code, Headers::new(), "");
     }
 
-    /// Answers a request with a Contact that leads elsewhere.
+    /// Answers a request with a Contact that redirects it.
     pub fn redirect(&self, request: &Request, target: &str) {
         self.redirect_among(request, format!("<{target}>"));
     }
@@ -65,7 +65,7 @@ impl Invited {
         self.respond(request, 302, headers, "");
     }
 
-    /// Takes the INVITE: 200, MSRP connection, bind.
+    /// Accepts the INVITE: 200, MSRP connection, bind.
     pub fn accept(&self, proxy: &Proxy, invite: &Request, sdp: &[u8]) -> Link {
         let headers = Headers::new().with("Content-Type", "application/sdp");
         self.respond(invite, 200, headers, &offer(&self.own_path));

@@ -1,11 +1,11 @@
-//! Reads messages too large to be kept, in whatever pieces they come: of each, a sum is kept.
+//! Reads messages too large to keep, in pieces of any size: keeps a sum of each.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use msrp_conference::wire::msrp::{Decoder, Event, FailureReport, Flag, Request};
 
-/// How many octets of a message's body there were, and their sum.
+/// Number of octets of a message's body, and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sum {
     pub octets: u64,
@@ -19,23 +19,23 @@ impl Sum {
     }
 }
 
-/// What has come of one message.
+/// The received part of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     id: String,
     pub sum: Sum,
-    /// Its end has come.
+    /// The end has arrived.
     pub whole: bool,
-    /// The SENDs it came in.
+    /// Number of SENDs it arrived in.
     pub chunks: usize,
 }
 
-/// One end of a connection: answers every SEND that wants it, and expects each message in
-/// order, nothing lost, nothing twice, none given up.
+/// One end of a connection: answers every SEND that requests it, and expects every message in order
+/// and complete, without repetitions or aborted ones.
 pub struct Reader {
-    /// Everything that came, in the order in which it began.
+    /// All received messages, in the order of their starts.
     pub messages: Vec<Message>,
-    /// Codes of responses that nobody has asked for yet.
+    /// Codes of responses that nobody has taken yet.
     pub codes: Vec<u16>,
     stream: TcpStream,
     unread: Vec<u8>,
@@ -59,7 +59,7 @@ impl Reader {
         }
     }
 
-    /// A second hand on the connection.
+    /// A second handle of the connection.
     pub fn stream(&self) -> TcpStream {
         self.stream.try_clone().expect("clone")
     }
@@ -74,13 +74,13 @@ impl Reader {
         self.codes.remove(0)
     }
 
-    /// Whether a message of more octets has come to its end.
+    /// Whether a message of more octets is complete.
     pub fn has_whole(&self, octets: usize) -> bool {
         let large = |it: &Message| it.whole && it.sum.octets > octets as u64;
         self.messages.iter().any(large)
     }
 
-    /// How many messages of less than 1,000 octets have come to their end.
+    /// Number of complete messages of less than 1,000 octets.
     pub fn small(&self) -> usize {
         let small = |it: &&Message| it.whole && it.sum.octets < 1_000;
         self.messages.iter().filter(small).count()
@@ -93,7 +93,7 @@ impl Reader {
         }
     }
 
-    /// Reads what comes next, and answers it.
+    /// Reads the next octets, and answers them.
     pub fn read(&mut self) {
         let count = self.stream.read(&mut self.buffer).expect("octets");
         assert!(count > 0, "cut off");

@@ -1,4 +1,4 @@
-//! Where a reading thread puts what came, and a test waits for what it wants.
+//! A queue between a reading thread and a test that waits for certain items.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};
@@ -34,13 +34,13 @@ impl<T> Mailbox<T> {
         self.changed.notify_all();
     }
 
-    /// Says that nothing will come any more.
+    /// Marks the end: nothing more will come.
     pub fn close(&self) {
         self.state.lock().unwrap().closed = true;
         self.changed.notify_all();
     }
 
-    /// Takes out the first item that fits, waiting up to `patience`; `None` when none came.
+    /// Takes the first matching item, waiting up to `patience`; `None` when none came.
     pub fn take(&self, patience: Duration, mut fits: impl FnMut(&T) -> bool) -> Option<T> {
         let end = Instant::now() + patience;
         let mut state = self.state.lock().unwrap();
@@ -56,7 +56,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Waits until nothing more can come; whether that happened in time.
+    /// Waits until nothing more can come; true if that happened in time.
     pub fn closes(&self, patience: Duration) -> bool {
         let state = self.state.lock().unwrap();
         let (state, _) = self
@@ -66,7 +66,7 @@ impl<T> Mailbox<T> {
         state.closed
     }
 
-    /// How many lie there that fit.
+    /// Number of matching items in the queue.
     pub fn count(&self, fits: impl Fn(&T) -> bool) -> usize {
         self.state
             .lock()

@@ -1,12 +1,12 @@
-//! What the tests and the demo share: real proxies started from the example configurations,
-//! and a small SIP and MSRP user agent with a hand on every octet.
+//! Shared by the tests and the demo: real proxies started from the example configurations, and a
+//! small SIP and MSRP user agent that controls every octet it sends.
 //!
-//! Nothing here reaches into the server: it sees what a client on the network and an operator
-//! at the management interface see. SIP and conference-info are read with `msrp_conference::wire`;
-//! MSRP frames are read by a reader of its own, so that a fault of the decoder under test
-//! cannot hide itself (but those too large to be kept: `large`).
+//! The harness never reaches into the server: it sees only what a client on the network and an
+//! operator at the management interface see. It reads SIP and conference-info with
+//! `msrp_conference::wire`, but MSRP frames with a reader of its own, so that a fault of the
+//! decoder under test cannot hide itself (except frames too large to keep: `large`).
 
-// Each test program and the demo use a part of it.
+// Each test program and the demo use only a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod admission;
@@ -35,14 +35,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long anything that must come may take before a test calls it missing: far above what
-/// a busy two-core machine needs, below SIP's own 32 s.
+/// Longest wait for anything that must come: far above the needs of a busy two-core machine, below
+/// SIP's own 32 s.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long to listen for something that must *not* come, where no later event marks the end.
+/// How long to listen for something that must *not* come, when no later event marks the end.
 pub const SILENCE: Duration = Duration::from_millis(700);
 
-/// Runs one scenario on every proxy found; all get their turn even if one fails.
+/// Runs one scenario on every proxy found, on all of them even if one fails.
 pub fn on_every_host(scenario: impl Fn(&host::Host)) {
     let mut failure = None;
     let hosts = host::found();

@@ -1,4 +1,4 @@
-//! An MSRP connection with a hand on every octet, and a reader of frames of its own.
+//! An MSRP connection that controls every octet, and an independent reader of frames.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use super::PATIENCE;
 use super::agent::unique;
 use super::mailbox::Mailbox;
 
-/// One request or response as it stood on the wire.
+/// One request or response as it was on the wire.
 #[derive(Clone, Debug, Default)]
 pub struct Frame {
     /// Transaction id.
@@ -51,7 +51,7 @@ impl Frame {
         self
     }
 
-    /// Takes a header out.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| known != name);
@@ -65,7 +65,7 @@ impl Frame {
         self.header("Content-Type", content_type)
     }
 
-    /// Ends with this flag.
+    /// Sets the continuation flag.
     #[must_use]
     pub fn flag(mut self, flag: char) -> Self {
         self.flag = flag;
@@ -142,9 +142,9 @@ impl Frame {
     }
 }
 
-/// A connection to the switch. SENDs are answered with 200 by themselves.
+/// A connection to the switch. It answers SENDs with 200 automatically.
 pub struct Link {
-    /// Everything that came and nobody took yet.
+    /// Received frames that nobody has taken yet.
     pub inbox: Arc<Mailbox<Frame>>,
     stream: Mutex<TcpStream>,
     answering: Arc<AtomicBool>,
@@ -156,7 +156,7 @@ impl Link {
         Self::over(TcpStream::connect(address).expect("connect to the MSRP port"))
     }
 
-    /// Over a connection that stands.
+    /// Uses an existing connection.
     pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
         let inbox = Arc::new(Mailbox::new());
@@ -171,14 +171,14 @@ impl Link {
         }
     }
 
-    /// Whether SENDs are answered from now on.
+    /// Turns automatic answers to SENDs on or off.
     pub fn answering(&self, yes: bool) {
         self.answering.store(yes, Ordering::Relaxed);
     }
 
     /// Sends octets as they are.
     pub fn send_raw(&self, octets: &[u8]) {
-        // A closed connection shows in what does not come back.
+        // A closed connection shows by missing answers.
         let _ = self.stream.lock().unwrap().write_all(octets);
     }
 
@@ -205,7 +205,7 @@ impl Link {
         self.inbox.take(patience, |got| got.kind == method)
     }
 
-    /// Closes it.
+    /// Closes the connection.
     pub fn close(&self) {
         let _ = self.stream.lock().unwrap().shutdown(Shutdown::Both);
     }
@@ -244,7 +244,7 @@ fn read_frames(mut stream: TcpStream, inbox: &Mailbox<Frame>, answering: &Atomic
 }
 
 fn answer(stream: &mut TcpStream, frame: &Frame) {
-    // RFC 4975 §7.1.4: both ask for silence where all is well.
+    // RFC 4975 §7.1.4: both suppress the answer on success.
     if matches!(frame.value("Failure-Report"), Some("no" | "partial")) {
         return;
     }

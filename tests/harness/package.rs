@@ -1,4 +1,4 @@
-//! The Debian package of what cargo has built.
+//! The Debian package, made from cargo's output.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use super::plan::{module, root};
 
-/// A folder with the module that the tests load and the programs beside `program`, as `make`
-/// leaves them in `build/`: cargo need not have put both into one folder at the same time.
+/// A folder with the module that the tests load and the programs beside `program`, arranged as
+/// `make` does in `build/`: cargo need not have put both into one folder at the same time.
 pub fn built(program: &str, folder: &Path) -> PathBuf {
     let programs = Path::new(program).parent().expect("a folder");
     let place = folder.join("built");
@@ -20,11 +20,11 @@ pub fn built(program: &str, folder: &Path) -> PathBuf {
     place
 }
 
-/// Makes the package and unpacks it below `folder`: the package's file, and its tree.
+/// Makes the package and unpacks it below `folder`; returns the package's file, and its tree.
 pub fn unpacked(program: &str, folder: &Path) -> (String, PathBuf) {
     let output = Command::new(root().join("packaging/deb"))
         .args([built(program, folder).as_path(), folder])
-        // The smallest package is not the point here, and takes its time.
+        // A small package is not the aim here, and would take time.
         .env("DEB_COMPRESSION", "none")
         .output()
         .expect("packaging/deb");

@@ -1,4 +1,4 @@
-//! What stands in the documentation.
+//! Parts of the documentation: blocks of code and links.
 
 use std::fs;
 

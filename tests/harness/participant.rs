@@ -1,4 +1,4 @@
-//! Somebody in a room: dialog, MSRP session and subscription together.
+//! A participant in a room: dialog, MSRP session and subscription together.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub fn client_path() -> String {
     format!("msrp://127.0.0.1:2855/s{};tcp", unique())
 }
 
-/// The offer a chat client makes, with `path` as its own MSRP URI.
+/// The offer of a chat client, with `path` as its own MSRP URI.
 pub fn offer(path: &str) -> String {
     offer_with(
         path,
@@ -44,7 +44,7 @@ pub fn cpim(from: &str, to: &str, text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The INVITE a chat client sends.
+/// The INVITE of a chat client.
 pub fn invite(agent: &Agent, room: &str, path: &str) -> Draft {
     agent
         .draft("INVITE", room)
@@ -70,17 +70,17 @@ pub fn path_of(body: &[u8]) -> String {
 pub struct Participant {
     /// Its SIP side.
     pub agent: Agent,
-    /// The room's URI as it dialled it.
+    /// The room's URI as dialled.
     pub room: String,
     /// Its INVITE dialog.
     pub dialog: Dialog,
-    /// The 2xx that let it in.
+    /// The 2xx to its INVITE.
     pub answer: Response,
     /// Its MSRP connection.
     pub link: Link,
     /// Its own MSRP URI.
     pub own_path: String,
-    /// The MSRP URI the room gave it.
+    /// The MSRP URI that the room gave it.
     pub room_path: String,
     /// Its subscription, if it has one.
     pub subscription: Option<Subscription>,
@@ -93,7 +93,7 @@ impl Participant {
         Self::join_as(agent, proxy, room)
     }
 
-    /// The same with an agent that exists.
+    /// The same with an existing agent.
     pub fn join_as(agent: Agent, proxy: &Proxy, room: &str) -> Self {
         let own_path = client_path();
         let room = proxy.room(room);
@@ -101,7 +101,7 @@ impl Participant {
         Self::enter(agent, room, &draft, own_path, || Link::connect(proxy.msrp))
     }
 
-    /// With this INVITE; `connect` makes the MSRP connection.
+    /// Joins with this INVITE; `connect` makes the MSRP connection.
     pub fn enter(
         agent: Agent,
         room: String,
@@ -134,7 +134,7 @@ impl Participant {
         new
     }
 
-    /// `join`, then SUBSCRIBE until the first document is there.
+    /// `join`, then SUBSCRIBE, until the first document has arrived.
     pub fn join_and_subscribe(proxy: &Proxy, user: &str, transport: Transport, room: &str) -> Self {
         let mut new = Self::join(proxy, user, transport, room);
         new.subscription = Some(Subscription::start(&new.agent, &new.room, 600));
@@ -148,7 +148,7 @@ impl Participant {
             .header("Byte-Range", "1-0/0")
     }
 
-    /// A SEND of this CPIM body, whole.
+    /// A SEND with this CPIM body in one chunk.
     pub fn frame(&self, body: &[u8]) -> Frame {
         Frame::request("SEND", &self.room_path, &self.own_path)
             .header("Message-ID", format!("m{}", unique()))
@@ -156,12 +156,12 @@ impl Participant {
             .content("message/cpim", body)
     }
 
-    /// A CPIM body from it to the room.
+    /// A CPIM body from this participant to the room.
     pub fn words(&self, text: &str) -> Vec<u8> {
         cpim(&self.agent.address(), &self.room, text)
     }
 
-    /// Says something to the room; gives the CPIM octets.
+    /// Sends a text to the room; returns the CPIM octets.
     pub fn say(&self, text: &str) -> Vec<u8> {
         let body = self.words(text);
         let response = self.link.exchange(&self.frame(&body));
@@ -173,7 +173,7 @@ impl Participant {
         body
     }
 
-    /// The next message from the room.
+    /// Waits for the next message from the room.
     pub fn hear(&self) -> Frame {
         let heard = self.link.inbox.take(PATIENCE, |frame| {
             frame.kind == "SEND" && frame.body.is_some()
@@ -181,7 +181,7 @@ impl Participant {
         heard.unwrap_or_else(|| panic!("{} hears nothing", self.agent.user))
     }
 
-    /// Asserts that it hears exactly this next.
+    /// Asserts that the next message is exactly this.
     pub fn hears(&self, body: &[u8]) {
         let heard = self.hear();
         assert_eq!(heard.value("Content-Type"), Some("message/cpim"));
@@ -191,7 +191,7 @@ impl Participant {
         );
     }
 
-    /// Answers the re-INVITE after a restart by itself, from now on.
+    /// Answers the re-INVITE after a restart automatically from now on.
     pub fn stays(self) -> Self {
         self.agent.describe(offer(&self.own_path));
         self
@@ -210,7 +210,7 @@ impl Participant {
         assert_eq!(bound.kind, "200", "the new session is refused: {bound:?}");
     }
 
-    /// Asks for a nickname; gives the answer's code.
+    /// Requests a nickname; returns the answer's code.
     pub fn take_nickname(&self, nickname: &str) -> String {
         let frame = Frame::request("NICKNAME", &self.room_path, &self.own_path)
             .header("Use-Nickname", format!("\"{nickname}\""));
@@ -242,11 +242,11 @@ impl Participant {
 pub struct Subscription {
     /// Its dialog.
     pub dialog: Dialog,
-    /// The roster as the documents tell it.
+    /// The roster rebuilt from the documents.
     pub roster: Roster,
     /// The answer to the SUBSCRIBE.
     pub answer: Response,
-    /// When the last document came.
+    /// When the last document arrived.
     pub last: Instant,
 }
 
@@ -292,7 +292,7 @@ impl Subscription {
         Some(notify)
     }
 
-    /// Reads documents until the roster is the truth.
+    /// Reads documents until the roster equals `truth`.
     pub fn follow(&mut self, agent: &Agent, truth: &BTreeSet<String>) {
         while self.roster.connected() != *truth {
             let come = self.next(agent, PATIENCE);
@@ -312,7 +312,7 @@ pub fn subscribe(agent: &Agent, room: &str, expires: u32) -> Draft {
         .draft("SUBSCRIBE", room)
         .set("Event", "conference")
         .set("Expires", expires.to_string())
-        // It puts partial documents together.
+        // The participant accepts partial documents.
         .set("Last-Notify-Version", "0")
         .set("Accept", "application/conference-info+xml")
 }

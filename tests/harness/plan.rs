@@ -1,7 +1,7 @@
-//! What to start: an example configuration, changed as a test asks.
+//! The plan of a proxy: an example configuration, changed as a test needs.
 //!
-//! The configuration is the one users are given; only ports, paths and what a test asks for
-//! are changed, as text.
+//! The configuration is the one that users get; only ports, paths and the test's changes are
+//! replaced, as text.
 
 use std::env;
 use std::fs;
@@ -23,10 +23,10 @@ use super::proxy::Proxy;
 /// more than a proxy's 32 MB default under the load tests.
 const SHARED_MEMORY: &str = "256";
 
-/// In lines a test adds: the folder of the proxy that is started.
+/// Stands for the folder of the started proxy, in lines that a test adds.
 pub const FOLDER: &str = "@FOLDER@";
 
-/// What to start.
+/// The proxy to start, and the changes to its example configuration.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) host: Host,
@@ -38,20 +38,20 @@ pub struct Plan {
     routes: String,
     settings: String,
     example: String,
-    /// A configuration that is no example.
+    /// A configuration other than an example.
     text: Option<String>,
     pub(super) module: Option<PathBuf>,
-    /// The system call that fails.
+    /// The system call to fail.
     pub(super) forbidden: Option<libc::c_long>,
-    /// What `/etc/resolv.conf` says to it.
+    /// Content of the proxy's `/etc/resolv.conf`.
     resolv_conf: Option<PathBuf>,
-    /// User and group that it runs as when root starts it.
+    /// User and group to run as when root starts it.
     pub(super) runs_as: Option<(String, String)>,
     pub(super) sip: u16,
     pub msrp: u16,
-    /// Where the `monitored` example takes HTTP, and `browser` SIP over WebSocket.
+    /// Port for HTTP in the `monitored` example, and for SIP over WebSocket in `browser`.
     pub http: u16,
-    /// Where `browser` takes MSRP over WebSocket.
+    /// Port for MSRP over WebSocket in `browser`.
     pub ws: u16,
 }
 
@@ -80,15 +80,14 @@ impl Plan {
         }
     }
 
-    /// With this example configuration rather than `minimal`.
+    /// Uses this example configuration instead of `minimal`.
     #[must_use]
     pub fn example(mut self, name: &str) -> Self {
         self.example = name.into();
         self
     }
 
-    /// With this configuration, as it stands in the documentation: what it leaves out, where SIP
-    /// is taken, is put in front.
+    /// Uses this configuration from the documentation; the omitted listener of SIP is put in front.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
         let front = match self.host.family {
@@ -99,79 +98,79 @@ impl Plan {
         self
     }
 
-    /// With this configuration, which says itself where SIP is taken.
+    /// Uses this configuration, which has its own listener of SIP.
     #[must_use]
     pub fn whole(mut self, text: &str) -> Self {
         self.text = Some(text.into());
         self
     }
 
-    /// With this file as the module rather than what cargo built.
+    /// Uses this file as the module instead of cargo's output.
     #[must_use]
     pub fn module(mut self, file: &Path) -> Self {
         self.module = Some(file.to_owned());
         self
     }
 
-    /// In a sandbox that does not permit this system call.
+    /// Runs it in a sandbox that does not permit this system call.
     #[must_use]
     pub fn forbid(mut self, system_call: libc::c_long) -> Self {
         self.forbidden = Some(system_call);
         self
     }
 
-    /// With this file in the place of `/etc/resolv.conf`, for it alone: in a mount namespace of
-    /// its own, which only root may make.
+    /// Puts this file in the place of `/etc/resolv.conf`, for this proxy alone: in a mount
+    /// namespace of its own, which only root may make.
     #[must_use]
     pub fn resolving_by(mut self, file: &Path) -> Self {
         self.resolv_conf = Some(file.to_owned());
         self
     }
 
-    /// Started by root, and told to run as this user and group. Its folder is theirs.
+    /// Starts it as root, to run as this user and group. Its folder becomes theirs.
     #[must_use]
     pub fn runs_as(mut self, user: &str, group: &str) -> Self {
         self.runs_as = Some((user.into(), group.into()));
         self
     }
 
-    /// On these ports.
+    /// Uses these ports.
     #[must_use]
     pub fn ports(mut self, sip: u16, msrp: u16) -> Self {
         (self.sip, self.msrp) = (sip, msrp);
         self
     }
 
-    /// With this modparam, after those of the example.
+    /// Adds this modparam, after those of the example.
     #[must_use]
     pub fn parameter(mut self, name: &str, value: impl ToString) -> Self {
         self.parameters.push((name.into(), value.to_string()));
         self
     }
 
-    /// With its database in this folder, where the next run finds it too.
+    /// Puts its database into this folder, where the next run finds it too.
     #[must_use]
     pub fn state_in(mut self, folder: &Path) -> Self {
         self.state = Some(folder.to_owned());
         self
     }
 
-    /// With these settings, modules and routes in front of the modules of the example.
+    /// Adds these settings, modules and routes in front of the modules of the example.
     #[must_use]
     pub fn settings(mut self, text: &str) -> Self {
         self.settings += text;
         self
     }
 
-    /// With these statements first in the request route.
+    /// Adds these statements, first in the request route.
     #[must_use]
     pub fn script(mut self, statements: &str) -> Self {
         self.script += statements;
         self
     }
 
-    /// With these lines (other modules and their parameters) behind those of the module;
-    /// [`FOLDER`] stands for the folder of this proxy.
+    /// Adds these lines (other modules and their parameters) behind those of the module; [`FOLDER`]
+    /// stands for the folder of this proxy.
     #[must_use]
     pub fn lines(mut self, lines: &str) -> Self {
         self.lines += lines;
@@ -179,7 +178,7 @@ impl Plan {
         self
     }
 
-    /// With these further routes.
+    /// Adds these further routes.
     #[must_use]
     pub fn routes(mut self, routes: &str) -> Self {
         self.routes += routes;
@@ -194,7 +193,7 @@ impl Plan {
         proxy
     }
 
-    /// Starts it and expects it to refuse; gives the log.
+    /// Starts it and expects a refusal; returns the log.
     pub fn start_refused(self) -> String {
         let (status, log) = self.start_and_end();
         assert!(
@@ -204,14 +203,14 @@ impl Plan {
         log
     }
 
-    /// Starts it and expects it to end by itself; says how, and gives the log.
+    /// Starts it and expects it to end by itself; returns the status and the log.
     pub fn start_and_end(self) -> (ExitStatus, String) {
         let proxy = Proxy::spawn(self);
         let status = proxy.exit(PATIENCE).expect("the proxy runs");
         (status, proxy.whole_log())
     }
 
-    /// The example configuration, changed as asked. `folder` is for sockets and the module.
+    /// The example configuration with the plan's changes. `folder` is for sockets and the module.
     pub(super) fn configuration(&self, folder: &Path) -> String {
         let family = self.host.family;
         let example = root()
@@ -253,7 +252,7 @@ impl Plan {
         self.with_module_path(&out)
     }
 
-    /// An example with its ports and folders exchanged for those of this proxy.
+    /// An example with its ports and folders replaced by those of this proxy.
     fn placed(&self, text: &str, folder: &Path) -> String {
         let (sip, msrp, http) = (self.sip, self.msrp, self.http);
         let (folder, state) = (folder.display(), self.state(folder).display());
@@ -269,7 +268,7 @@ impl Plan {
         exchanged(text, &places)
     }
 
-    /// The management interface the harness speaks: JSON-RPC over a Unix datagram socket.
+    /// The management interface that the harness uses: JSON-RPC over a Unix datagram socket.
     fn management(&self, folder: &Path, text: &str) -> String {
         let load = |module: &str| match text.contains(&format!("\"{module}.so\"")) {
             true => String::new(),
@@ -290,7 +289,7 @@ impl Plan {
         }
     }
 
-    /// Where the database is: no two proxies share one.
+    /// The folder of the database: no two proxies share one.
     fn state<'a>(&'a self, folder: &'a Path) -> &'a Path {
         self.state.as_deref().unwrap_or(folder)
     }
@@ -334,9 +333,9 @@ impl Plan {
         format!("{}{settings}{}", &text[..at], &text[at..])
     }
 
-    /// The module folder, in front of the modules: this host's in place of the text's. Kamailio
-    /// has one compiled in; OpenSIPS has none, so that a text without `mpath` fails here as it
-    /// fails for whoever pastes it.
+    /// Replaces the module folder in front of the modules by this host's. Kamailio has one compiled
+    /// in; OpenSIPS has none, so that a text without `mpath` fails here as it does for a reader who
+    /// pastes it.
     fn with_module_path(&self, text: &str) -> String {
         let names_it = |line: &&str| line.trim_start().starts_with("mpath");
         let own = self.host.modules.as_ref();
@@ -353,8 +352,8 @@ impl Plan {
     }
 }
 
-/// The text with these words, where they stand alone, exchanged: a number within a longer one or
-/// within a path stays, so does a folder within a longer path, and so does what was put in.
+/// The text with these words replaced where they stand alone: a number within a longer one or
+/// within a path stays, a folder within a longer path stays, and so do the replacements.
 pub fn exchanged(text: &str, words: &[(&str, String)]) -> String {
     let part = |c: char| c.is_alphanumeric() || "_-./".contains(c);
     let begins = |at: usize| !text[..at].ends_with(part);
@@ -378,7 +377,7 @@ pub fn exchanged(text: &str, words: &[(&str, String)]) -> String {
     out
 }
 
-/// The command that runs a configuration, in the foreground and logging to stderr.
+/// The command that runs a configuration in the foreground, logging to stderr.
 pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Command {
     let host = &plan.host;
     let mut command = match &plan.resolv_conf {
@@ -406,7 +405,7 @@ pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Comma
         .arg(folder)
         .arg("-P")
         .arg(folder.join("pid"));
-    // A group of its own: Ctrl-C at the terminal is the harness' business.
+    // A process group of its own, so that the harness handles Ctrl-C at the terminal.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -415,7 +414,7 @@ pub(super) fn command(plan: &Plan, configuration: &Path, folder: &Path) -> Comma
     command
 }
 
-/// Has a system call fail with EPERM in the process that `command` starts, and in its children.
+/// Makes a system call fail with EPERM in the process that `command` starts, and in its children.
 pub(super) fn forbid(command: &mut Command, system_call: libc::c_long) {
     let number = u32::try_from(system_call).expect("a system call's number");
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
@@ -426,7 +425,7 @@ pub(super) fn forbid(command: &mut Command, system_call: libc::c_long) {
         k,
     };
     let filter = [
-        // The number stands first in what the filter sees.
+        // The number comes first in the filter's input.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
@@ -456,7 +455,7 @@ pub fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 
-/// The module as cargo built it; `MSRP_CONFERENCE_SO` names another.
+/// The module from cargo's output; `MSRP_CONFERENCE_SO` names another.
 pub fn module() -> PathBuf {
     if let Some(path) = env::var_os("MSRP_CONFERENCE_SO") {
         return fs::canonicalize(path).expect("MSRP_CONFERENCE_SO");
@@ -469,10 +468,10 @@ pub fn module() -> PathBuf {
     found.expect("libmsrp_conference.so beside the tests: run `cargo build` first")
 }
 
-/// A port nobody listens on, over UDP nor TCP, and that no other test got: not in this
-/// process, nor in another one that runs these tests.
+/// A port without a listener, over UDP or TCP, that no other test got: neither in this process, nor
+/// in another one that runs these tests.
 pub fn free_port() -> u16 {
-    // Below the range the kernel takes client ports from.
+    // Below the kernel's range of client ports.
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -491,7 +490,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Whether nobody listens on it.
+/// Whether nobody listens on this port.
 pub fn port_is_free(port: u16) -> bool {
     UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

@@ -20,11 +20,12 @@ use super::host::{Family, Host};
 use super::mailbox::Mailbox;
 use super::plan::{self, Plan, command, module};
 
-/// How long one try at a starting proxy may take.
+/// Longest time for one try at a starting proxy.
 const ONE_TRY: Duration = Duration::from_millis(200);
 
-/// What neither host may ever write. Kamailio complains so in `receive_fd` at every stop, in
-/// `local_timer_run` at a start on a busy machine, and of responses with a code below 100.
+/// Texts that neither host may ever log. The exceptions are Kamailio's own: it logs them in
+/// `receive_fd` at every stop, in `local_timer_run` at a start on a busy machine, and for responses
+/// with a code below 100.
 const ALARMS: [&str; 5] = [
     "CRITICAL",
     "BUG",
@@ -34,9 +35,9 @@ const ALARMS: [&str; 5] = [
 ];
 const HOSTS_OWN_NOISE: [&str; 3] = ["pass_fd.c", "local_timer.c", "whether to relay"];
 
-/// A running proxy. Dropped, it is killed with all its processes.
+/// A running proxy. Dropping it kills it with all its processes.
 pub struct Proxy {
-    /// What it is.
+    /// The host.
     pub host: Host,
     /// Its SIP socket, UDP and TCP.
     pub sip: SocketAddr,
@@ -47,7 +48,7 @@ pub struct Proxy {
     folder: PathBuf,
     plan: Plan,
     lines: Arc<Mutex<String>>,
-    /// Closes when the last process that could write to the log is gone.
+    /// Closes when the last process that could write to the log has ended.
     logged: Arc<Mailbox<()>>,
     ended: Arc<Mailbox<ExitStatus>>,
     watchdog: Child,
@@ -56,7 +57,7 @@ pub struct Proxy {
 
 impl Proxy {
     pub(super) fn spawn(plan: Plan) -> Self {
-        // Not gone with its owner: what failed is looked into.
+        // Survives its owner, so that a failure can be examined.
         let folder = tempfile::Builder::new()
             .prefix("msrp-conference-")
             .tempdir();
@@ -105,8 +106,9 @@ impl Proxy {
         }
     }
 
-    /// Answering OPTIONS says that the workers run, a connection closed for talking nonsense that
-    /// whoever serves the MSRP port does. The TCP processes start last; Kamailio loses a SIGTERM that comes before.
+    /// An answer to OPTIONS shows that the workers run; a connection closed after invalid input
+    /// shows that the MSRP port is served. The TCP processes start last, and Kamailio loses a
+    /// SIGTERM before that.
     pub(super) fn await_readiness(&self) {
         let ready = wait_until(PATIENCE, || {
             let host = &self.host.name;
@@ -141,7 +143,7 @@ impl Proxy {
         let mut stream = TcpStream::connect(self.msrp)?;
         stream.set_read_timeout(Some(ONE_TRY))?;
         stream.write_all(b"nonsense\r\n")?;
-        // An alert, if it talks TLS.
+        // An alert, if it is a TLS port.
         stream.read_to_end(&mut Vec::new()).map(drop)
     }
 
@@ -170,7 +172,7 @@ impl Proxy {
         self.over = true;
     }
 
-    /// Kills all its processes at once, as when the machine's operator has no patience.
+    /// Kills all its processes at once.
     pub fn kill_all(&self) {
         let pids: Vec<String> = self.processes().iter().map(u32::to_string).collect();
         // A process may have ended meanwhile.
@@ -188,7 +190,7 @@ impl Proxy {
         self.plan.clone().start()
     }
 
-    /// Whether its main process has not ended.
+    /// Whether its main process still runs.
     pub fn lives(&self) -> bool {
         self.ended.count(|_| true) == 0
     }
@@ -249,7 +251,8 @@ impl Proxy {
         assert!(sent.success(), "kill -{name} {pid}");
     }
 
-    /// The ids of all its living processes, orphans too: those started with its configuration.
+    /// The ids of all its living processes, including orphans: those started with its
+    /// configuration.
     pub fn processes(&self) -> Vec<u32> {
         let mark = self
             .folder
@@ -265,7 +268,7 @@ impl Proxy {
         .collect()
     }
 
-    /// What its processes are doing.
+    /// State of its processes.
     fn living(&self) -> String {
         let told = self.processes().into_iter().map(|id| {
             let part =
@@ -325,7 +328,7 @@ impl Proxy {
         }
     }
 
-    /// Transactions tm holds, those waiting to be freed included.
+    /// Transactions that tm holds, including those waiting to be freed.
     pub fn transactions(&self) -> u64 {
         match self.host.family {
             Family::Kamailio => {
@@ -343,25 +346,26 @@ impl Proxy {
         number(&all[name], name)
     }
 
-    /// One management command; its result.
+    /// Runs one management command; returns its result.
     pub fn call(&self, method: &str, parameters: Value) -> Value {
         self.try_call(method, parameters)
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// A file in its folder: what its configuration has for `/tmp/` and [`FOLDER`](super::plan::FOLDER).
+    /// A file in its folder, which replaces `/tmp/` and [`FOLDER`](super::plan::FOLDER) in its
+    /// configuration.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// One management command; its result, or the error object.
+    /// Runs one management command; returns its result, or the error object.
     ///
     /// # Errors
     /// The command failed.
     pub fn try_call(&self, method: &str, parameters: Value) -> Result<Value, Value> {
         let own = self.folder.join(format!("ask-{}", unique()));
         let socket = UnixDatagram::bind(&own).expect("bind");
-        // Whoever it runs as.
+        // Allows every user the proxy may run as.
         fs::set_permissions(&own, Permissions::from_mode(0o777)).expect("own file");
         socket.set_read_timeout(Some(PATIENCE)).expect("time-out");
         let mut request = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
@@ -383,7 +387,7 @@ impl Proxy {
         }
     }
 
-    /// A room's URI as a client writes it.
+    /// A room's URI in the form of a client.
     pub fn room(&self, name: &str) -> String {
         format!("sip:{name}@127.0.0.1:{}", self.sip.port())
     }
@@ -412,7 +416,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Changes who a file belongs to.
+/// Changes the owner of a file.
 pub fn give(file: &Path, user: &str, group: &str) {
     let done = Command::new("chown")
         .arg(format!("{user}:{group}"))
@@ -421,7 +425,7 @@ pub fn give(file: &Path, user: &str, group: &str) {
     assert!(done.expect("chown").success(), "{}", file.display());
 }
 
-/// Stops the proxy if we end without doing so ourselves (Ctrl-C): its input closes then.
+/// Stops the proxy if this process ends without doing so (Ctrl-C): its input closes then.
 fn watchdog(pid: u32, folder: &Path) -> Child {
     let script = format!(
         "cat >/dev/null; kill -TERM {pid}; rm -rf '{}'",
@@ -466,8 +470,7 @@ pub fn tail(text: &str, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// Asks again and again: for what can only be asked for, not awaited (other processes'
-/// lives, a host's counters).
+/// Polls a condition that cannot be awaited (other processes' lives, a host's counters).
 pub fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience;
     loop {

@@ -1,4 +1,4 @@
-//! A roster rebuilt from conference-info documents as RFC 4575 §4.6 says.
+//! A roster rebuilt from conference-info documents by the rules of RFC 4575 §4.6.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use msrp_conference::wire::conference_info::{
 
 use super::schema::validate;
 
-/// What a subscriber knows of a room.
+/// A subscriber's knowledge of a room.
 #[derive(Debug, Default)]
 pub struct Roster {
     /// `state` of every document so far.
@@ -22,12 +22,12 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Takes a document in: valid by the schema, in sequence, coherent, free of those who
-    /// were shown as departed before.
+    /// Applies a document: valid by the schema, in sequence, coherent, without users that were
+    /// shown as departed before.
     pub fn apply(&mut self, body: &[u8]) {
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
         validate(&text).unwrap_or_else(|fault| panic!("E05: {fault}\n{text}"));
-        // The schema calls the version optional (E06).
+        // In the schema the version is optional (E06).
         assert!(text.contains(" version=\""), "no version: {text}");
         let document = Document::read(body).expect("a document");
         self.record(&document);
@@ -117,7 +117,7 @@ impl Roster {
         here.map(|user| user.entity.clone()).collect()
     }
 
-    /// Everybody it shows, whatever their endpoints do.
+    /// All users in it, whatever the state of their endpoints.
     pub fn users(&self) -> BTreeSet<String> {
         let users = self
             .known

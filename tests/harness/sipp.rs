@@ -63,15 +63,15 @@ pub fn run_with(scenario: &str, proxy: SocketAddr, calls: u32, rate: u32, more: 
     );
 }
 
-/// SIPp as somebody who is called.
+/// SIPp as the called party.
 pub struct Answering {
     process: Child,
-    /// Where it is called.
+    /// Its port.
     pub port: u16,
 }
 
 impl Answering {
-    /// Answers so many calls as `tests/sipp/<scenario>.xml` says.
+    /// Answers this many calls by `tests/sipp/<scenario>.xml`.
     pub fn start(scenario: &str, calls: u32) -> Self {
         let port = free_port();
         let file = root().join("tests/sipp").join(format!("{scenario}.xml"));
@@ -88,7 +88,7 @@ impl Answering {
         Self { process, port }
     }
 
-    /// Waits for the last call and asserts that all went as the scenario says.
+    /// Waits for the last call and asserts that all followed the scenario.
     pub fn finish(mut self) {
         let status = self.process.wait().expect("sipp");
         assert!(status.success(), "the called SIPp: {status}");

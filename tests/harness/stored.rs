@@ -1,4 +1,4 @@
-//! What a proxy has written, read as an operator would: by SQLite, while it runs.
+//! The records that a proxy has written, read through SQLite while it runs, as an operator would.
 
 use std::path::Path;
 
@@ -23,14 +23,14 @@ pub fn history_in(database: &Path, room: &str) -> Vec<String> {
     messages.iter().map(|octets| text_of(octets)).collect()
 }
 
-/// What stands in a CPIM message.
+/// Content of a CPIM message.
 pub fn text_of(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets).into_owned();
     let content = text.splitn(3, "\r\n\r\n").nth(2);
     content.unwrap_or_default().to_owned()
 }
 
-/// Waits until the file holds exactly this: nobody is told when.
+/// Waits until the file holds exactly this; there is no notice of a commit.
 pub fn await_history(database: &Path, room: &str, texts: &[&str]) {
     let there = wait_until(PATIENCE, || history_in(database, room) == texts);
     let found = history_in(database, room);

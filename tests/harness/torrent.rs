@@ -1,4 +1,4 @@
-//! Somebody who sends and takes messages too large to be kept.
+//! A participant that sends and receives messages too large to keep.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,15 +12,15 @@ use super::msrp::Frame;
 use super::participant::{client_path, invite, path_of};
 use super::proxy::Proxy;
 
-/// A participant of whose messages only sums are kept.
+/// A participant that keeps only sums of messages.
 pub struct Torrent {
-    /// What comes in.
+    /// Incoming messages.
     pub reader: Reader,
     /// Writes on the same connection.
     pub writer: Writer,
 }
 
-/// Its other direction.
+/// The sending side of the connection.
 pub struct Writer {
     stream: TcpStream,
     agent: Arc<Agent>,
@@ -64,12 +64,12 @@ impl Writer {
         self.stream.write_all(octets).expect("the switch reads");
     }
 
-    /// A SEND of `octets` of text, in one chunk of the length announced; says what arrives.
+    /// Sends `octets` of text, in one chunk with its length; returns the sum that must arrive.
     pub fn say(&mut self, octets: usize) -> Sum {
         self.say_held(octets, || ())
     }
 
-    /// The same; calls `hold` in front of the last piece.
+    /// The same; calls `hold` before the last piece.
     pub fn say_held(&mut self, octets: usize, hold: impl Fn()) -> Sum {
         let front = format!(
             "From: <{}>\r\nTo: <{}>\r\n\r\nContent-Type: text/plain\r\n\r\n",

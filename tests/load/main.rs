@@ -1,6 +1,6 @@
-//! Many at once: what gets lost only under load. One scenario at a time.
+//! Many participants at once: losses that appear only under load. One scenario at a time.
 //!
-//! Those that are ignored measure what a release build does, or take a minute and more:
+//! The ignored scenarios measure a release build, or take a minute and more:
 //! `MSRP_CONFERENCE_SO=target/release/libmsrp_conference.so cargo test --test load -- --ignored`.
 
 #[path = "../tls/certificates.rs"]
@@ -49,7 +49,7 @@ fn nothing_left(proxy: &Proxy, memory: u64) {
     );
 }
 
-/// What the host allocates once and keeps is allocated by a first small run.
+/// Shared memory after a first small run, which makes the host allocate everything it keeps.
 fn settled_memory(proxy: &Proxy, warm_up: impl FnOnce()) -> u64 {
     warm_up();
     assert!(wait_until(PATIENCE * 2, || proxy.transactions() == 0));
@@ -86,7 +86,7 @@ fn two_thousand_invites_with_their_cancel_behind() {
     });
 }
 
-/// What every default configuration of either host does with a CANCEL.
+/// Handling of a CANCEL as in every default configuration of either host.
 const SCRIPTS_OWN: &str = "\
 if (is_method(\"CANCEL\") && $rU =~ \"^own\") {
     if (t_check_trans()) {
@@ -96,8 +96,8 @@ if (is_method(\"CANCEL\") && $rU =~ \"^own\") {
 }
 ";
 
-/// The CANCEL goes to the module, or tm answers it by the script's own order; it comes at once,
-/// or about when the INVITE is answered.
+/// The CANCEL goes to the module, or tm answers it on the script's order; it comes at once, or
+/// about when the INVITE is answered.
 #[test]
 fn invites_cancelled_while_they_are_answered_leave_nobody_behind() {
     const PAIRS: u32 = 2_000;
@@ -128,7 +128,7 @@ fn invites_cancelled_while_they_are_answered_leave_nobody_behind() {
     });
 }
 
-/// Who is in which room, for a message.
+/// The list of rooms, for an error message.
 fn rooms(proxy: &Proxy) -> serde_json::Value {
     let list = match proxy.host.family {
         Family::Kamailio => "msrp_conference.list",
@@ -137,7 +137,7 @@ fn rooms(proxy: &Proxy) -> serde_json::Value {
     proxy.call(list, serde_json::json!([]))
 }
 
-/// An INVITE by somebody new and its CANCEL, and when each is sent.
+/// An INVITE of a new user and its CANCEL, and the time to send each.
 fn cancelled(agent: &Agent, room: &str, at: [Duration; 2]) -> [(Duration, Draft); 2] {
     let from = format!("<sip:caller{}@127.0.0.1>;tag={}", unique(), unique());
     let draft = invite(agent, room, &client_path()).set("From", from);
@@ -145,8 +145,8 @@ fn cancelled(agent: &Agent, room: &str, at: [Duration; 2]) -> [(Duration, Draft)
     [(at[0], draft), (at[1], cancel)]
 }
 
-/// Sends each when it is time; every one must be answered finally. (SIPp cannot take the two
-/// answers in whatever order they come.)
+/// Sends each at its time; every one must get a final answer. (SIPp cannot accept the two answers
+/// in any order.)
 fn play(agent: &Agent, mut plan: Vec<(Duration, Draft)>) {
     plan.sort_by_key(|(at, _)| *at);
     let mut plan = plan.into_iter().peekable();
@@ -155,7 +155,7 @@ fn play(agent: &Agent, mut plan: Vec<(Duration, Draft)>) {
     while plan.peek().is_some() || !open.is_empty() {
         while let Some((_, draft)) = plan.next_if(|(at, _)| begun.elapsed() >= *at) {
             agent.send(&draft);
-            // The script says nothing to a CANCEL that comes too early or too late.
+            // The script does not answer a CANCEL that comes too early or too late.
             if draft.method != "CANCEL" || !draft.uri.starts_with("sip:own") {
                 open.insert(transaction(&draft), draft);
             }
@@ -173,7 +173,7 @@ fn play(agent: &Agent, mut plan: Vec<(Duration, Draft)>) {
                 heard.elapsed() < PATIENCE,
                 "{left} are not answered: {first:?}"
             );
-            // What UDP lost is sent again, as SIP does it.
+            // Requests lost over UDP are sent again, as SIP does.
             if plan.peek().is_none() {
                 open.values().for_each(|draft| agent.send(draft));
             }
@@ -198,7 +198,7 @@ fn play(agent: &Agent, mut plan: Vec<(Duration, Draft)>) {
     }
 }
 
-/// After which what is open is sent again.
+/// Time after which open requests are sent again.
 const ONE_TRY: Duration = Duration::from_millis(500);
 
 type Transaction = (String, String);
@@ -219,7 +219,7 @@ fn transaction_of(response: &Response) -> Option<Transaction> {
     Some((branch.into(), method.into()))
 }
 
-/// The ACK of an INVITE's final answer; who was let in leaves at once.
+/// The ACK of an INVITE's final answer; an accepted call ends at once.
 fn conclude(
     agent: &Agent,
     draft: &Draft,
@@ -275,8 +275,8 @@ fn a_room_of_100_hears_1000_messages() {
     });
 }
 
-/// Asserts that this listener got every message of the others once, each speaker's in
-/// order; gives how many.
+/// Asserts that this listener got every message of the others once, in order per speaker; returns
+/// how many.
 fn everything(place: usize, listener: &Participant, messages: usize, speakers: usize) -> usize {
     let own = if place < speakers {
         messages / speakers
@@ -303,7 +303,7 @@ fn everything(place: usize, listener: &Participant, messages: usize, speakers: u
     messages - own
 }
 
-/// Only a release build keeps up with it, and SIPp wants a core of its own.
+/// Only a release build is fast enough, and SIPp needs a core of its own.
 #[test]
 #[ignore = "for a release build"]
 fn ten_thousand_joins_at_1000_a_second() {
@@ -317,7 +317,7 @@ fn ten_thousand_joins_at_1000_a_second() {
     });
 }
 
-/// KiB of memory of a process at its most since the last time this was asked.
+/// Peak memory of a process in KiB since the last call.
 pub(crate) fn peak(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
     std::fs::write(format!("/proc/{process}/clear_refs"), "5").expect("the peak is set back");
@@ -368,9 +368,8 @@ fn c21_small_messages_pass_a_large_one_at_once() {
         let mut bob = Torrent::join(&proxy, "bob", "lobby").reader;
         let (mut hears, mut says) = (carol.reader, carol.writer);
         let takes = thread::spawn(move || hears.until(|it| it.has_whole(OCTETS)));
-        // Who closes with something unread cuts off what he said last.
-        // However slow this machine is, the large one does not end before the small ones are
-        // there.
+        // Closing with unread data would cut off the last message sent. However slow this machine
+        // is, the large message must not end before the small ones arrive.
         let (go, held) = mpsc::channel::<()>();
         let hold = move || {
             let _ = held.recv();

@@ -1,4 +1,4 @@
-//! Slow members stay, and members who are gone do not. All of it takes as long as it takes.
+//! Slow members stay, and vanished members do not. All of it takes its time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ const UPLOAD: Duration = Duration::from_secs(45);
 const MESSAGES: usize = 40;
 const OCTETS: usize = 8 * 1024;
 
-/// A line that carries so much a second. Both ends of its near side are ours.
+/// A connection with a limited rate, in octets a second. Both ends of its near side are ours.
 fn slow_line(proxy: &Proxy, up: usize, down: usize) -> Link {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let near = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
@@ -36,7 +36,7 @@ fn slow_line(proxy: &Proxy, up: usize, down: usize) -> Link {
     Link::over(near)
 }
 
-/// A twentieth of a second at a time.
+/// Copies octets, a twentieth of a second at a time.
 fn carry(mut from: TcpStream, mut to: TcpStream, pace: usize) {
     let (_never, clock) = mpsc::channel::<()>();
     let mut octets = vec![0; (pace / 20).max(1)];
@@ -58,7 +58,7 @@ fn enter(proxy: &Proxy, user: &str, room: &str, connect: impl FnOnce() -> Link) 
     Participant::enter(agent, room, &draft, own_path, connect)
 }
 
-/// The next words of somebody; what comes between them is put together.
+/// The next CPIM body of this user; chunks in between are collected.
 fn words_of(user: &str, listener: &Participant, between: &mut Vec<u8>) -> Vec<u8> {
     let begin = format!("From: <sip:{user}@");
     loop {
@@ -92,8 +92,7 @@ fn a_long_upload_and_a_slow_reader_stay_and_lose_nothing() {
         let upload = uploads.frame(&large);
         let started = Instant::now();
         uploads.link.send(&upload);
-        // What somebody reads slowly is said at once, what is said beside the upload is a
-        // message a second.
+        // The messages for the slow reader are sent at once; those beside the upload, one a second.
         let text = "m".repeat(OCTETS);
         let read: Vec<_> = (0..MESSAGES)
             .map(|number| carol.say(&format!("{number} {text}")))
@@ -126,14 +125,15 @@ fn a_long_upload_and_a_slow_reader_stay_and_lose_nothing() {
     });
 }
 
-/// From now on nothing that comes reaches it, and nobody is told: as if its machine were gone.
+/// Drops everything that arrives from now on without a notice to the sender, as if the machine were
+/// gone.
 fn vanish(stream: &TcpStream) {
     let drop_all = SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
     let socket = SockRef::from(stream);
     socket.attach_filter(&[drop_all]).expect("a filter");
 }
 
-/// How long until somebody who vanishes is found, where somebody speaks to her or nobody does.
+/// Time until a vanished participant is noticed, with or without messages to them.
 fn found_after(proxy: &Proxy, speaks: bool) -> Duration {
     let alice = enter(proxy, "alice", "hall", || Link::connect(proxy.msrp));
     let mut line = None;
@@ -149,7 +149,7 @@ fn found_after(proxy: &Proxy, speaks: bool) -> Duration {
         assert_eq!(alice.link.exchange(&alice.frame(&body)).kind, "200");
     }
     let limit = Duration::from_secs(130);
-    // Alice says that she is there all the while.
+    // Alice sends keep-alives all the while.
     let found = wait_until(limit, || {
         let keep_alive = Frame::request("SEND", &alice.room_path, &alice.own_path)
             .header("Message-ID", "alive")

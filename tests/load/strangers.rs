@@ -1,4 +1,4 @@
-//! Connections of people whom nobody knows, as many as this process may open.
+//! Connections of unknown peers, as many as this process may open.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -19,13 +19,13 @@ use super::harness::participant::Participant;
 use super::harness::plan::{Plan, free_port};
 use super::harness::proxy::Proxy;
 
-/// Fewer than 20,000 descriptors, which is what a process may have where this was written.
+/// Fewer than 20,000 descriptors, the limit of a process where this was written.
 const SILENT: usize = 17_500;
 const SILENT_TLS: usize = 5_000;
-/// A client's ports are its address's own.
+/// Connections per source address, which has its own range of ports.
 const OF_ONE_ADDRESS: usize = 2_500;
 
-/// From one of several loopback addresses.
+/// Connects from one of several loopback addresses.
 fn connect(to: SocketAddr, number: usize) -> TcpStream {
     let source = Ipv4Addr::new(127, 0, 1, (number / OF_ONE_ADDRESS + 1) as u8);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -36,14 +36,15 @@ fn connect(to: SocketAddr, number: usize) -> TcpStream {
     socket.into()
 }
 
-/// So many connections that say this; `beside` runs all the while and once more when they stand.
+/// Opens this many connections that send `say`; measures `beside` while they open and again when
+/// all are open.
 fn crowd(to: SocketAddr, number: usize, say: &str, beside: impl Fn() -> Duration) -> [Duration; 2] {
     let made = Arc::new(AtomicUsize::new(0));
     let (count, say) = (Arc::clone(&made), say.to_owned());
     let connecting = thread::spawn(move || {
         let connect = |number| {
             let mut stream = connect(to, number);
-            // It may be closed by now: somebody newer has its place.
+            // It may be closed by now: a newer connection has its place.
             let _ = stream.write_all(say.as_bytes());
             count.fetch_add(1, Ordering::Relaxed);
             stream
@@ -60,7 +61,7 @@ fn crowd(to: SocketAddr, number: usize, say: &str, beside: impl Fn() -> Duration
     [during, after]
 }
 
-/// How long it takes somebody to be in: INVITE to the answer to its bind.
+/// Time of a join: INVITE to the answer to its bind.
 fn join(proxy: &Proxy) -> Duration {
     let started = Instant::now();
     let mut newcomer = Participant::join(proxy, &unique(), Transport::Udp, "lobby");
@@ -88,7 +89,7 @@ fn newcomers_join_at_once_beside_seventeen_thousand_strangers() {
     });
 }
 
-/// How long a TLS handshake takes.
+/// Time of a TLS handshake.
 fn handshake(address: SocketAddr, config: &Arc<ClientConfig>) -> Duration {
     let name = ServerName::try_from("localhost").expect("a name");
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! A member who writes requests for ever and reads no answer.
+//! A member that writes requests for ever and reads no answer.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ use super::peak;
 const OCTETS: usize = 200 << 20;
 const ROUNDS: usize = 1_000;
 
-/// A connection that nobody reads, and the paths of its session.
+/// A connection without a reader, and the paths of its session.
 struct Unread {
     stream: TcpStream,
     own_path: String,
@@ -44,7 +44,7 @@ impl Unread {
         }
     }
 
-    /// What wants an answer: an empty SEND, one to no session, a nickname that cannot be.
+    /// Requests that need an answer: an empty SEND, one to no session, an invalid nickname.
     fn requests(&self) -> Vec<u8> {
         let other = self.room_path.replacen(";tcp", "x;tcp", 1);
         let empty = |to: &str| {
@@ -58,7 +58,7 @@ impl Unread {
         frames.iter().flat_map(Frame::octets).collect()
     }
 
-    /// Writes until everything is written or nobody looks any more; says how much it was.
+    /// Writes until everything is written or the test stops; returns the number of octets.
     fn write(mut self, stop: &AtomicBool) -> usize {
         let requests = self.requests().repeat(100);
         let mut written = 0;
@@ -70,7 +70,7 @@ impl Unread {
     }
 }
 
-/// How long a message takes from one to the other: half of them, 99 of 100, all.
+/// Round trips from one to the other: median, 99th percentile, maximum.
 fn round_trips(from: &Participant, to: &Participant) -> [Duration; 3] {
     let mut times: Vec<_> = (0..ROUNDS)
         .map(|_| {

@@ -14,7 +14,7 @@ use crate::harness::participant::Participant;
 use crate::harness::plan::{Plan, root};
 use crate::harness::proxy::wait_until;
 
-/// What cbindgen makes of the interface's source.
+/// The header that cbindgen makes of the interface's source.
 fn header() -> String {
     let config = Config {
         language: Language::C,
@@ -26,7 +26,7 @@ fn header() -> String {
         ),
         sys_includes: vec!["stddef.h".to_owned(), "stdint.h".to_owned()],
         no_includes: true,
-        // cbindgen's own way is for functions alone, and here are types of functions.
+        // cbindgen supports this for functions only, and these are types of functions.
         after_includes: Some("\n#ifdef __cplusplus\nextern \"C\" {\n#endif".to_owned()),
         trailer: Some("#ifdef __cplusplus\n}\n#endif\n\n#endif".to_owned()),
         style: Style::Tag,

@@ -1,4 +1,4 @@
-//! What the commands do, in real proxies.
+//! The effects of the commands, in real proxies.
 
 use std::fs;
 use std::thread;
@@ -15,14 +15,14 @@ use crate::harness::proxy::{Proxy, wait_until};
 use crate::harness::{PATIENCE, on_every_host};
 use crate::{name, order, refused};
 
-/// What the list says of a room.
+/// The entry of a room in the list.
 fn listed(proxy: &Proxy, room: &str) -> Option<Value> {
     let list = order(proxy, "list", &[]);
     let rooms = list.as_array().expect("a list").clone();
     rooms.into_iter().find(|it| it["uri"] == room)
 }
 
-/// Over JSON-RPC and MI, whole, as over kamcmd.
+/// Errors arrive whole over JSON-RPC and MI, and over kamcmd.
 #[test]
 fn errors_name_what_is_wrong_and_come_whole() {
     on_every_host(|host| {
@@ -187,7 +187,7 @@ fn a_party_is_invited_as_the_mode_says() {
             let asked = carol.asked(method);
             match mode {
                 "dial_out" => carol.answer(&asked, 603),
-                // She said yes, and does not come.
+                // She accepted, and does not connect.
                 _ => assert_eq!(order(&proxy, "expel", &[room[0], &carol.aor()]), "ok"),
             }
             assert!(wait_until(PATIENCE, || {
@@ -202,7 +202,7 @@ fn a_party_is_invited_as_the_mode_says() {
 #[test]
 fn a_party_is_invited_before_any_request_has_come() {
     on_every_host(|host| {
-        // The harness asks whether the proxy is there.
+        // The harness checks whether the proxy answers.
         let ok = match host.family {
             Family::Kamailio => "\"200\"",
             Family::OpenSips => "200",
@@ -312,7 +312,7 @@ fn a_thousand_rooms_are_listed_in_pages() {
         loop {
             let page = proxy.call(&list, json!([100, uris.len()]));
             let page = page.as_array().expect("a list");
-            // What OpenSIPS' datagrams hold.
+            // The size of OpenSIPS' datagrams.
             let octets = serde_json::to_string(page).expect("JSON").len();
             assert!(octets < 32 * 1024, "{octets}");
             uris.extend(
@@ -392,7 +392,7 @@ fn a_conference_process_that_hangs_is_an_error_in_time_and_leaks_nothing() {
             listed(&proxy, "sip:lobby@127.0.0.1").expect("a room")["participants"],
             1
         );
-        // What nobody waited for any more was not carried out.
+        // A command whose caller no longer waited was not carried out.
         assert!(
             alice
                 .agent

@@ -1,4 +1,4 @@
-//! Events: what the operator's script, or a subscriber of the event interface, is told.
+//! Events, as the operator's script or a subscriber of the event interface gets them.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ event_route[msrp-conference:leave] { xlog(\"L_NOTICE\", \"EVENT leave $msrp_conf
 event_route[msrp-conference:message] { xlog(\"L_NOTICE\", \"EVENT message $msrp_conference(event_room) $msrp_conference(event_user) $msrp_conference(event_content_type)\\n\"); }
 ";
 
-/// What Kamailio's routes say in the log, or OpenSIPS' event interface sends.
+/// Source of events: the log that Kamailio's routes write, or OpenSIPS' event interface.
 enum Ear {
     Log,
     Socket(UnixDatagram),
@@ -87,7 +87,7 @@ fn listeners_are_told_what_happens() {
         ear.hears(&proxy, "join", &[team, "sip:alice@127.0.0.1", "moderator"]);
         let mut bob = Participant::join(&proxy, "bob", Transport::Tcp, "team");
         ear.hears(&proxy, "join", &[team, "sip:bob@127.0.0.1", "participant"]);
-        // The switch learns that somebody listens with the next count.
+        // The switch learns of a subscriber with the next count.
         let told = |words: &str| bob.hears(&alice.say(words));
         match &ear {
             Ear::Log => {
@@ -149,7 +149,7 @@ impl Peek for UnixDatagram {
     }
 }
 
-/// Takes the messages that were told while we waited for the first.
+/// Drops the messages that arrived while we waited for the first.
 fn drain(socket: &UnixDatagram) {
     let mut buffer = [0; 4096];
     let pause = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! The interfaces operators use, each with its own client where there is one.
+//! The interfaces that operators use, each with its own client if there is one.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -34,7 +34,7 @@ fn request(method: &str, parameters: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": parameters }).to_string()
 }
 
-/// What a client of the FIFO does: a reply FIFO of its own, one line there, one answer here.
+/// Acts as a client of the FIFO: makes a reply FIFO of its own, writes one line, reads one answer.
 fn ask_fifo(fifo: &Path, reply: &Path, line: &str) -> Value {
     let made = Command::new("mkfifo").arg(reply).status().expect("mkfifo");
     assert!(made.success());
@@ -57,7 +57,7 @@ fn ask_http(port: u16, path: &str, body: &str) -> Value {
     serde_json::from_str(&http_body(stream)).expect("JSON")
 }
 
-/// The body of a response that ends with the connection or as its length says.
+/// The body of a response that ends with the connection or after its length.
 fn http_body(mut stream: TcpStream) -> String {
     let mut octets = Vec::new();
     let mut part = [0; 4096];
@@ -115,7 +115,7 @@ fn kamcmd_lists_shows_and_orders() {
             page.contains("sip:team@h") && !page.contains("lobby"),
             "{page}"
         );
-        // A longer text than binrpc takes would print nothing at all.
+        // A text longer than binrpc's limit would print nothing at all.
         for (room, said) in [
             (
                 "team2@h;maks=1",

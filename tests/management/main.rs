@@ -1,5 +1,5 @@
-//! What an operator asks and orders while the proxy runs, over the interfaces that operators
-//! use: MI, RPC, pseudo-variables, events, exporters, and the C interface of other modules.
+//! Management of a running proxy, over the interfaces that operators use: MI, RPC,
+//! pseudo-variables, events, exporters, and the C interface of other modules.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use harness::host::Family;
 use harness::proxy::Proxy;
 
-/// A command under the name it has in this proxy.
+/// The name of a command in this proxy.
 fn name(proxy: &Proxy, command: &str) -> String {
     match proxy.host.family {
         Family::Kamailio => format!("msrp_conference.{command}"),
@@ -27,7 +27,7 @@ fn order(proxy: &Proxy, command: &str, arguments: &[&str]) -> Value {
     proxy.call(&name(proxy, command), json!(arguments))
 }
 
-/// The same, for what must fail: the error's code and text.
+/// The same for a command that must fail: the error's code and text.
 fn refused(proxy: &Proxy, command: &str, arguments: Value) -> (i64, String) {
     let error = proxy
         .try_call(&name(proxy, command), arguments)

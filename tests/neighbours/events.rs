@@ -1,5 +1,4 @@
-//! Routes of events that set variables: nothing of one event is left for the next, nor in
-//! memory.
+//! Event routes that set variables: no value of one event is left for the next, nor in memory.
 
 use std::fs;
 
@@ -14,7 +13,7 @@ use super::story::{at_rest, folder, holds_no_more};
 
 const JOINS: usize = 500;
 
-/// What a Kamailio script says of an event.
+/// Body of a Kamailio event route, which logs the event's user.
 const KAMAILIO: &str = "
     if ($avp(user) != $null) { xlog(\"L_NOTICE\", \"LEFT OVER: $avp(user)\\n\"); }
     $avp(user) = $msrp_conference(event_user);
@@ -53,7 +52,7 @@ fn routes(host: &Host) -> String {
     names.map(route).concat()
 }
 
-/// Somebody comes and goes at once.
+/// A user joins and leaves at once.
 fn come_and_go(proxy: &Proxy, agent: &Agent, user: usize) {
     let draft = invite(agent, &proxy.room("team"), &client_path());
     let from = format!("<sip:u{user}@127.0.0.1>;tag={user}");

@@ -1,4 +1,4 @@
-//! Beside Kamailio's modules, and scripts as they are written for it.
+//! The module beside Kamailio's modules, with typical scripts.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::story::{Neighbour, folder, has_records};
 
 const NOBODY: Neighbour = Neighbour::none(Family::Kamailio);
 
-/// The guide's way; the rooms are at this address.
+/// The guide's lines; the rooms are at this address.
 fn dialog() -> Neighbour {
     let lines = block("docs/kamailio.md", "pass `dlg_manage()`, or none does");
     Neighbour {
@@ -71,7 +71,7 @@ fn topos(folder: &Path) -> Neighbour {
     }
 }
 
-/// The tables that topos wants, as the host's own files make them.
+/// The tables of topos, made by the host's own files.
 fn tables(host: &Host) -> Option<TempDir> {
     let folder = folder();
     let database = Connection::open(folder.path().join("topos.sqlite")).expect("a database");
@@ -113,7 +113,7 @@ fn called_twice() -> Neighbour {
     }
 }
 
-/// All that requests and refreshes of the room's own pass.
+/// All that requests and refreshes of the room itself pass.
 pub(crate) fn all() -> Vec<Neighbour> {
     vec![dialog(), acc(), record_route(), topoh(), asynchronous()]
 }

@@ -1,5 +1,5 @@
 //! The module beside others: whatever a script does with a room's requests before it hands them
-//! over, and whatever other modules hang on transactions, dialogs and messages, the room works
+//! over, and whatever other modules attach to transactions, dialogs and messages, the room works
 //! and nothing is left behind.
 
 #[path = "../harness/mod.rs"]

@@ -1,4 +1,4 @@
-//! Beside OpenSIPS' modules, and scripts as they are written for it.
+//! The module beside OpenSIPS' modules, with typical scripts.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn dialog() -> Neighbour {
     }
 }
 
-/// The guide's way: rooms, who are at this address, get no dialog.
+/// The guide's lines: rooms, which are at this address, get no dialog.
 fn dialog_of_others() -> Neighbour {
     let lines = block("docs/opensips.md", "make no dialogs for rooms");
     Neighbour {
@@ -101,7 +101,7 @@ fn called_twice() -> Neighbour {
     }
 }
 
-/// All that requests and refreshes of the room's own pass.
+/// All that requests and refreshes of the room itself pass.
 pub(crate) fn all() -> Vec<Neighbour> {
     vec![
         dialog(),
@@ -112,8 +112,8 @@ pub(crate) fn all() -> Vec<Neighbour> {
     ]
 }
 
-/// OpenSIPS' dialog module learns who answered from a reply that was forwarded, and the room's
-/// is none: nothing ends these dialogs but their time-out.
+/// OpenSIPS' dialog module learns from a forwarded reply who answered, and the room's reply is not
+/// forwarded: only their time-out ends these dialogs.
 fn keeps_its_dialogs(proxy: &Proxy) {
     let dialogs = proxy.call("dlg_list", json!([]));
     let dialogs = dialogs["Dialogs"].as_array().map_or(0, Vec::len);

@@ -1,4 +1,4 @@
-//! What is lost under overload, and what is not.
+//! Losses under overload, and their limits.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 
-/// Requests of others until the conference process, which stands still, is sent no more.
+/// Sends requests of others until the queue of the stopped conference process is full.
 fn fill(proxy: &Proxy) {
     let crowd = Agent::new("crowd", proxy.sip, Transport::Udp);
     let filler = "z".repeat(1_500);
@@ -34,9 +34,9 @@ fn fill(proxy: &Proxy) {
 fn an_ack_that_finds_the_queue_full_is_not_lost_for_good() {
     on_every_host(|host| {
         let proxy = Plan::new(host).start();
-        // On one connection one request is dealt with after the other.
+        // One connection handles one request after the other.
         let alice = Agent::new("alice", proxy.sip, Transport::Tcp);
-        // The ACK carries the answer: as long as it has not come, nobody can use the session.
+        // The ACK carries the answer: without it the session cannot be used.
         let draft = alice.draft("INVITE", &proxy.room("team"));
         let answer = alice.exchange(&draft);
         assert_eq!(answer.code, 200);
@@ -61,7 +61,7 @@ fn an_ack_that_finds_the_queue_full_is_not_lost_for_good() {
         link.send(&bind);
         let mut bound = None;
         wait_until(PATIENCE, || {
-            // A 200 that is repeated gets its ACK again (RFC 3261 §13.2.2.4).
+            // A repeated 200 gets its ACK again (RFC 3261 §13.2.2.4).
             if alice
                 .response(&draft, Duration::ZERO, |code| code == 200)
                 .is_some()
@@ -73,7 +73,7 @@ fn an_ack_that_finds_the_queue_full_is_not_lost_for_good() {
         });
         let bound = bound.expect("the ACK is lost for good");
         assert_eq!(bound.kind, "200", "the participant is out");
-        // The queue is worked off before the gauge moves.
+        // The queue must be processed before the gauge moves.
         assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 1));
         assert_eq!(proxy.statistic("losses"), 0);
         proxy.stop();

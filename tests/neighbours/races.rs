@@ -1,5 +1,5 @@
-//! INVITEs that are cancelled at the moment they are answered: whoever wins, both sides agree
-//! and nothing is left.
+//! INVITEs cancelled at the moment they are answered: whichever wins, both sides agree and nothing
+//! is left.
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -17,27 +17,28 @@ use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::story::{at_rest, folder, holds_no_more};
 
-/// INVITEs in a run; `CANCEL_RACES` says another number.
+/// INVITEs in a run; `CANCEL_RACES` sets another number.
 const PAIRS: usize = 600;
 /// 300 a second.
 const BETWEEN: Duration = Duration::from_micros(3_333);
-/// How long after the provisional response a CANCEL leaves: from at once to after the answer.
+/// Number of different delays of a CANCEL after the provisional response: from at once to after the
+/// answer.
 const DELAYS: u32 = 16;
 const DELAY: Duration = Duration::from_micros(100);
 
-/// A call that is to be cancelled.
+/// A call to cancel.
 struct Call {
     draft: Draft,
-    /// When its CANCEL leaves (RFC 3261 §9.1: not before a provisional response).
+    /// When to send its CANCEL (RFC 3261 §9.1: not before a provisional response).
     cancel_at: Option<Instant>,
-    /// The dialog of its 200.
+    /// The dialog that its 200 created.
     dialog: Option<Dialog>,
     code: Option<u16>,
     /// A BYE waits for its answer.
     leaving: bool,
 }
 
-/// Everybody behind one socket.
+/// The callers behind one socket.
 struct Callers<'a> {
     agent: &'a Agent,
     room: String,
@@ -62,7 +63,7 @@ impl Callers<'_> {
         self.calls.insert(call.draft.header("Call-ID").into(), call);
     }
 
-    /// Takes what comes, and cancels what is due, until then.
+    /// Handles messages and sends due CANCELs until `end`.
     fn until(&mut self, end: Instant) {
         loop {
             self.cancel_due();
@@ -129,7 +130,7 @@ impl Callers<'_> {
         self.calls.values().filter(open).count()
     }
 
-    /// How many got which final answer.
+    /// Number of calls per final answer.
     fn outcomes(&self) -> BTreeMap<u16, usize> {
         let mut outcomes = BTreeMap::new();
         for code in self.calls.values().filter_map(|call| call.code) {
@@ -140,7 +141,7 @@ impl Callers<'_> {
 }
 
 impl Call {
-    /// A 200 gets its ACK each time, and one BYE.
+    /// Every 200 gets its ACK; the first also a BYE.
     fn answered(&mut self, agent: &Agent, response: &Response) {
         assert!(
             self.code.is_none_or(|code| code == 200),
@@ -161,7 +162,7 @@ impl Call {
     }
 }
 
-/// A run of calls; nobody is there a second after the last answer.
+/// Runs the calls; nobody may be left a second after the last answer.
 fn run(proxy: &Proxy, pairs: usize) {
     let agent = Agent::new("crowd", proxy.sip, Transport::Udp);
     let mut callers = Callers {

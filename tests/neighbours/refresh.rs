@@ -1,4 +1,4 @@
-//! The room's own session refreshes (RFC 4028) on their way past every neighbour.
+//! The room's own session refreshes (RFC 4028), past every neighbour.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::harness::{PATIENCE, on_every_host};
 use super::story::{Neighbour, at_rest};
 use super::{kamailio, opensips};
 
-/// The shortest there is (RFC 4028 §4): refreshed after half of it.
+/// The shortest interval allowed (RFC 4028 §4): the refresh comes after half of it.
 const SESSION_EXPIRES: u64 = 90;
 
 #[test]

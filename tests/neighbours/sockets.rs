@@ -15,7 +15,7 @@ use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 use super::story::folder;
 
-/// The tables that sockets_mgm wants.
+/// The tables of sockets_mgm.
 fn tables(file: &Path) -> Connection {
     let database = Connection::open(file).expect("a database");
     let made = database.execute_batch(
@@ -28,7 +28,7 @@ fn tables(file: &Path) -> Connection {
     database
 }
 
-/// Reloads them; the conference process has then heard of so many changes.
+/// Reloads the tables; the conference process must then have seen this many changes.
 fn reload(proxy: &Proxy, changes: usize) {
     let conference = format!("[{}]", proxy.conference_process());
     proxy.call("sockets_reload", json!([]));
@@ -40,7 +40,7 @@ fn reload(proxy: &Proxy, changes: usize) {
     assert!(wait_until(PATIENCE, || heard() == changes), "{}", heard());
 }
 
-/// Whether somebody answers there.
+/// Whether a proxy answers at this socket.
 fn is_open(door: &Agent, room: &str) -> bool {
     let options = door.draft("OPTIONS", room);
     door.send(&options);
@@ -86,7 +86,7 @@ fn nothing_is_written_to_a_socket_that_went_away() {
             .execute_batch("DELETE FROM sockets")
             .expect("no row");
         reload(&proxy, 2);
-        // The number that the socket had is now a connection's.
+        // A connection has the socket's file number now.
         let bob = Participant::join(&proxy, "bob", Transport::Udp, "team");
         let carol = Participant::join(&proxy, "carol", Transport::Udp, "team");
         watch.follow(&watcher, &truth(&["alice", "bob", "carol"]));

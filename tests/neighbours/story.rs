@@ -1,4 +1,4 @@
-//! A room's day, as a client sees it: who comes, what is said, who is called in, who leaves.
+//! A room's life, as a client sees it: joins, messages, invitations, departures.
 
 use msrp_conference::wire::conference_info::State;
 use tempfile::TempDir;
@@ -12,9 +12,9 @@ use super::harness::plan::Plan;
 use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 
-/// What a script does before the room gets a request.
+/// A configuration whose script runs other modules before the room gets a request.
 pub(crate) struct Neighbour {
-    /// Whose modules these are.
+    /// The host of these modules.
     pub(crate) family: Family,
     /// Settings of the core.
     pub(crate) settings: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    /// A script that does nothing more than the example.
+    /// A script that adds nothing to the example.
     pub(crate) const fn none(family: Family) -> Self {
         Self {
             family,
@@ -41,7 +41,7 @@ impl Neighbour {
         }
     }
 
-    /// Whether this host is of the family and has the modules; says so when it lacks some.
+    /// Whether this host is of the family and has the modules; prints a message when it lacks some.
     pub(crate) fn is_at(&self, host: &Host) -> bool {
         host.family == self.family && host.has_modules(self.modules)
     }
@@ -62,12 +62,12 @@ impl Neighbour {
         self.beside(plan).start()
     }
 
-    /// Runs the story on every host of the family, twice: nothing of the second is left.
+    /// Runs the story on every host of the family, twice: the second run must leave nothing behind.
     pub(crate) fn leaves_nothing(&self) {
         on_every_host(|host| self.leaves_nothing_on(host, |_| {}));
     }
 
-    /// The same on one host; then `check` looks at what else should be true.
+    /// The same on one host; then `check` verifies further conditions.
     pub(crate) fn leaves_nothing_on(&self, host: &Host, check: impl Fn(&Proxy)) {
         if !self.is_at(host) {
             return;
@@ -82,7 +82,7 @@ impl Neighbour {
         proxy.stop();
     }
 
-    /// The room works, but a module of the host's keeps something: `check` says what.
+    /// The room works, but a module of the host keeps something, which `check` verifies.
     pub(crate) fn works_but(&self, check: impl Fn(&Proxy)) {
         on_every_host(|host| {
             if !self.is_at(host) {
@@ -129,7 +129,7 @@ fn tell(proxy: &Proxy) {
     alice.leave();
 }
 
-/// Whether a Contact says that this is a conference (RFC 4579 §5.2).
+/// Whether a Contact has `isfocus` (RFC 4579 §5.2).
 fn is_focus(headers: &msrp_conference::wire::sip::Headers) -> bool {
     let contact = headers.first("Contact").unwrap_or_default();
     contact.contains(";isfocus")
@@ -142,7 +142,7 @@ fn talk(alice: &Participant, bob: &Participant) {
     alice.hears(&words);
 }
 
-/// A session refresh by the client, with the description it had.
+/// A session refresh by the client, with its present description.
 fn refresh(who: &mut Participant, method: &str) {
     let draft = who.dialog.request(&who.agent, method);
     let draft = draft.body("application/sdp", offer(&who.own_path));
@@ -153,14 +153,14 @@ fn refresh(who: &mut Participant, method: &str) {
     }
 }
 
-/// An INVITE that is cancelled before the room has seen it: 487, and nobody was there.
+/// An INVITE that is cancelled before the room gets it: 487, and nobody joined.
 fn withdraw(proxy: &Proxy) {
     let carol = Agent::new("carol", proxy.sip, Transport::Udp);
     let draft = invite(&carol, &proxy.room("team"), &client_path());
     let conference = proxy.conference_process();
     proxy.signal(conference, "STOP");
     carol.send(&draft);
-    // A CANCEL may overtake its INVITE until then (RFC 3261 §9.1).
+    // Until then, a CANCEL may overtake its INVITE (RFC 3261 §9.1).
     let trying = carol.response(&draft, PATIENCE, |code| code == 100);
     let cancelled = carol.exchange(&draft.cancel()).code;
     proxy.signal(conference, "CONT");
@@ -169,13 +169,13 @@ fn withdraw(proxy: &Proxy) {
     assert_eq!(carol.final_response(&draft).code, 487);
 }
 
-/// REFER outside the INVITE dialog; gives the code.
+/// Sends REFER outside the INVITE dialog; returns the code.
 fn refer(who: &Participant, target: &str) -> u16 {
     let draft = who.agent.draft("REFER", &who.room).set("Refer-To", target);
     who.agent.exchange(&draft).code
 }
 
-/// Somebody is called by the room.
+/// The room invites a user.
 fn bring_in(proxy: &Proxy, by: &Participant, user: &str) -> (Invited, Link) {
     let guest = Invited::new(proxy, user);
     assert_eq!(refer(by, &format!("<{}>", guest.uri())), 200);
@@ -187,7 +187,7 @@ fn bring_in(proxy: &Proxy, by: &Participant, user: &str) -> (Invited, Link) {
     (guest, link)
 }
 
-/// The last report of a REFER says that all went well.
+/// The last report of a REFER must be a success.
 fn succeeds(who: &Participant) {
     let last = who.agent.timed_request(PATIENCE, |request| {
         let event = request.headers.first("Event").unwrap_or_default();
@@ -211,7 +211,7 @@ fn unsubscribe(who: &mut Participant) {
     assert!(last.is_some(), "the subscription does not end");
 }
 
-/// Waits until nothing goes on any more; the octets of shared memory then.
+/// Waits until nothing happens any more; returns the octets of shared memory.
 pub(crate) fn at_rest(proxy: &Proxy) -> u64 {
     let gauges = ["conferences", "participants", "subscriptions", "sessions"];
     let held = || gauges.map(|name| proxy.statistic(name));
@@ -223,14 +223,14 @@ pub(crate) fn at_rest(proxy: &Proxy) -> u64 {
     proxy.shared_memory()
 }
 
-/// Asserts that not an octet more of shared memory is taken than before.
+/// Asserts that shared memory has not grown by an octet.
 pub(crate) fn holds_no_more(proxy: &Proxy, before: u64) {
     let no_more = wait_until(PATIENCE, || proxy.shared_memory() <= before);
     let now = proxy.shared_memory();
     assert!(no_more, "shared memory: {before}, then {now}");
 }
 
-/// Asserts that the accounting module has written a line of every call.
+/// Asserts that the accounting module has written a line for every call.
 pub(crate) fn has_records(proxy: &Proxy) {
     let log = proxy.log();
     for method in ["INVITE", "BYE"] {
@@ -244,7 +244,8 @@ pub(crate) fn has_records(proxy: &Proxy) {
     }
 }
 
-/// A folder that goes with its owner. Not in one called `tmp`: the harness has another there.
+/// A folder that is deleted with its owner. Not in one called `tmp`: the harness replaces that
+/// name.
 pub(crate) fn folder() -> TempDir {
     let program = std::env::current_exe().expect("own path");
     let beside = program.parent().expect("a folder");

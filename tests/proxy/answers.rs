@@ -1,4 +1,5 @@
-//! What a room answers: the exact accept, and every refusal with what the client needs to know.
+//! The answers of a room: the exact accept, and every refusal with the information the client
+//! needs.
 
 use std::thread;
 
@@ -12,7 +13,7 @@ use crate::harness::participant::{Participant, client_path, invite, offer, offer
 use crate::harness::plan::Plan;
 use crate::harness::proxy::Proxy;
 
-/// A proxy with an agent to ask it.
+/// A proxy, and an agent to send requests to it.
 fn ask(host: &Host) -> (Proxy, Agent) {
     let proxy = Plan::new(host).start();
     let agent = Agent::new("alice", proxy.sip, Transport::Udp);
@@ -221,7 +222,7 @@ fn without_adhoc_an_unknown_room_is_404() {
     });
 }
 
-/// The worker ends its script while the answer is being made, in this order or the other.
+/// The worker ends its script while the answer is being made, in either order.
 #[test]
 fn every_answer_is_whole_with_what_the_script_appended() {
     const EACH: usize = 400;
@@ -229,7 +230,7 @@ fn every_answer_is_whole_with_what_the_script_appended() {
         let script = "append_to_reply(\"X-Script: said\\r\\n\");";
         let proxy = Plan::new(host).script(script).start();
         let lobby = proxy.room("lobby");
-        // Kamailio's tm keeps nothing of what was appended.
+        // Kamailio's tm keeps no appended headers.
         let appended = (host.family == Family::OpenSips).then_some("X-Script");
         let expected: Vec<_> = ["Allow", "Accept"].into_iter().chain(appended).collect();
         let expected = &expected;

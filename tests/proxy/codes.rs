@@ -1,5 +1,4 @@
-//! Every status code of the switch as it stands on the wire, over TCP and over TLS, by IPv4
-//! and by IPv6.
+//! Every status code of the switch on the wire, over TCP and over TLS, by IPv4 and by IPv6.
 
 use crate::certificates::{Authority, Folder};
 use crate::harness::agent::{Agent, Transport, unique};
@@ -10,7 +9,7 @@ use crate::harness::plan::{Plan, free_port};
 use crate::harness::proxy::Proxy;
 use crate::tls::{over_tls, secure, tunnel};
 
-/// Where and how somebody's MSRP goes.
+/// Address and transport of a participant's MSRP.
 struct Way<'a> {
     path: String,
     sdp: Box<dyn Fn(&str) -> String + 'a>,
@@ -28,8 +27,7 @@ impl Way<'_> {
     }
 }
 
-/// A room that is small in every way, one without private messages and nicknames, and one
-/// that only listens to Olga.
+/// A room with small limits, one without private messages and nicknames, and one with observers.
 fn rooms(plan: Plan) -> Plan {
     plan.parameter("max_message_size", 10_000)
         .parameter("room", "sip:strict@127.0.0.1;private=no;nickname=no")
@@ -40,7 +38,7 @@ fn nickname(who: &Participant, value: &str) -> Frame {
     Frame::request("NICKNAME", &who.room_path, &who.own_path).header("Use-Nickname", value)
 }
 
-/// Provokes every code once; each answer is checked as RFC 4975 §7.2 writes it.
+/// Provokes every code once; each answer must have the form of RFC 4975 §7.2.
 fn every_code(proxy: &Proxy, way: &Way<'_>) {
     let alice = way.join(proxy, "alice", "lobby");
     let bob = way.join(proxy, "bob", "lobby");
@@ -100,7 +98,7 @@ fn every_code(proxy: &Proxy, way: &Way<'_>) {
     gets(&strict, nickname(&strict, "\"Al\""), "403");
     let lecture = way.join(proxy, "alice", "lecture");
     gets(&lecture, lecture.frame(&lecture.words("x")), "403");
-    // 428: Carol's client never said that it tells private messages apart.
+    // 428: Carol's client never announced support for private messages.
     let deaf = Way {
         path: way.path.clone(),
         sdp: Box::new(|path| (way.sdp)(path).replace(" private-messages", "")),

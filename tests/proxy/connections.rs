@@ -1,5 +1,5 @@
-//! Contacts that lead nowhere: what the room sends goes over the connection that the client
-//! opened, be it UDP through a NAT, TCP, TLS or a WebSocket of the proxy.
+//! Contacts that lead nowhere: requests of the room go over the connection that the client opened,
+//! be it UDP through a NAT, TCP, TLS or a WebSocket of the proxy.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::tls::tunnelled;
 const BEHIND_A_NAT: &str = "192.0.2.77:5060";
 const BROWSER: &str = "df7jal23ls0d.invalid";
 
-/// NOTIFYs while it is in, and the room's BYE at the end, come to such a client.
+/// Such a client gets NOTIFYs while it is in, and the room's BYE at the end.
 fn everything_comes_by_its_own_connection(proxy: Proxy, agent: Agent) {
     let contact = agent.contact();
     let mut alice = Participant::join_as(agent, &proxy, "team");
@@ -116,7 +116,7 @@ fn a_phone_behind_a_nat_is_reached_over_tls() {
 fn a_browser_is_reached_over_its_websocket_in_tls() {
     on_every_host(|host| {
         let (folder, authority) = (Folder::new(), Authority::new());
-        // OpenSIPS has a listener of its own for it.
+        // OpenSIPS has a separate listener for it.
         if host.family != Family::Kamailio {
             return;
         }
@@ -139,7 +139,7 @@ event_route[xhttp:request] {
 }
 ";
 
-/// A proxy that speaks SIP over WebSockets, if it can; where, unless on its SIP port.
+/// A proxy with SIP over WebSockets, if possible; its address, if it is not the SIP port.
 fn with_websocket(host: &Host) -> Option<(Plan, Option<SocketAddr>)> {
     match host.family {
         Family::Kamailio => {
@@ -155,7 +155,7 @@ fn with_websocket(host: &Host) -> Option<(Plan, Option<SocketAddr>)> {
     }
 }
 
-/// A proxy that takes SIP over TLS, if it can; where.
+/// A proxy with SIP over TLS, if possible; its address.
 fn with_tls(host: &Host, folder: &Folder, authority: &Authority) -> Option<(Plan, SocketAddr)> {
     let files = folder.files(&authority.certify(&["localhost"]));
     let (certificate, key) = (files.certificate.display(), files.private_key.display());

@@ -34,7 +34,7 @@ fn of_a_forked_invitation_the_first_answer_counts_and_the_others_get_bye() {
         assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
         let invite = carol.asked("INVITE");
         let _link = carol.accept(&proxy, &invite, &invite.body);
-        // The proxy that forked it passes on what a second phone answers, twice.
+        // The proxy that forked it forwards a second phone's answer twice.
         let sofa = Agent::new("carol", proxy.sip, Transport::Udp);
         for _ in 0..2 {
             let sdp = offer(&client_path());
@@ -47,7 +47,7 @@ fn of_a_forked_invitation_the_first_answer_counts_and_the_others_get_bye() {
             .expect("a BYE for the second phone");
         let to = bye.headers.first("To").unwrap_or_default();
         assert!(to.ends_with("tag=sofa"), "{to}");
-        // OpenSIPS sends the ACK where the INVITE went, not where the Contact leads.
+        // OpenSIPS sends the ACK to the INVITE's destination, not to the Contact.
         let acknowledged = |agent: &Agent| {
             let is_it = |request: &Request| {
                 let to = request.headers.first("To").unwrap_or_default();
@@ -128,7 +128,7 @@ fn every_challenge_to_the_room_is_answered() {
         let bye = carol.asked("BYE");
         answers(&bye, "Proxy-Authorization", "n4");
         carol.answer(&bye, 200);
-        // Somebody else's realm learns nothing.
+        // A foreign realm gets no credentials.
         let dave = Invited::new(&proxy, "dave");
         assert_eq!(refer(&alice, &format!("<{}>", dave.uri())), 200);
         challenge(
@@ -169,7 +169,7 @@ fn f21_the_room_asks_for_a_session_timer_and_takes_422() {
     });
 }
 
-/// tm has ACKed it; what cannot be handed over whole must end as a call all the same.
+/// tm has sent the ACK; a response that cannot be handed over whole must still end as a call.
 #[test]
 fn a_200_too_long_to_be_handed_over_is_hung_up() {
     on_every_host(|host| {
@@ -219,7 +219,7 @@ fn a_200_too_long_to_be_handed_over_is_hung_up() {
     });
 }
 
-/// What becomes of a party.
+/// Outcome of the invitation of a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Busy,
@@ -240,7 +240,7 @@ impl Fate {
         Self::Comes,
     ];
 
-    /// The code its inviter is told last.
+    /// The last code reported to its inviter.
     fn told(self) -> &'static str {
         match self {
             Self::Busy => "486",
@@ -262,7 +262,7 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
             .enumerate()
             .map(|(n, fate)| (Invited::new(&proxy, &format!("guest{n}")), fate))
             .collect();
-        // By Call-ID: what each REFER must end with.
+        // The expected end of each REFER, by Call-ID.
         let mut awaited = HashMap::new();
         for (guest, fate) in &guests {
             let draft = alice
@@ -280,7 +280,7 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
                 Fate::Busy => guest.answer(&invite, 486),
                 Fate::Declines => guest.answer(&invite, 603),
                 Fate::NeverAnswers => {}
-                // What it names is no phone that we could call.
+                // The URI is not one that we could call.
                 Fate::MovesNowhere => guest.redirect(&invite, "tel:+4930123456"),
                 Fate::Comes => links.push(guest.accept(&proxy, &invite, &invite.body)),
                 Fate::MovesAndComes => {
@@ -295,7 +295,7 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
                 inside.insert(guest.agent.address());
             }
         }
-        // Those who never answer end with tm's time-out.
+        // Parties who never answer end with tm's time-out.
         let end = Instant::now() + Duration::from_secs(90);
         while !awaited.is_empty() {
             assert!(Instant::now() < end, "not told: {awaited:?}");
@@ -324,7 +324,8 @@ fn l09_fifty_refers_every_outcome_and_nothing_is_left() {
     });
 }
 
-/// Everything gone, once the invited who lost their connections were given up.
+/// Checks that everything is gone, once the invited parties who lost their connections were given
+/// up.
 fn nothing_left(proxy: &Proxy, left: impl Fn() -> u64) {
     let gone = wait_until(Duration::from_secs(60), || {
         left() == 0 && proxy.statistic("conferences") == 0 && proxy.transactions() == 0

@@ -1,5 +1,5 @@
-//! Dialogs with the room in all their turns: offers late and again, hold, glare, timers,
-//! devices that take each other's place.
+//! Dialogs with the room in all variants: late and repeated offers, hold, glare, timers, devices
+//! that replace each other.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ fn c88_an_invite_without_offer_is_offered_to() {
             "U02"
         );
         let mut dialog = Dialog::new(&draft, &answer);
-        // As long as our offer has no answer, another one is glare (RFC 3311 §5.2).
+        // While our offer has no answer, another one is glare (RFC 3311 §5.2).
         let early = dialog.request(&alice, "UPDATE");
         let early = early.body("application/sdp", offer(&client_path()));
         assert_eq!(alice.exchange(&early).code, 491);
@@ -98,7 +98,7 @@ fn e14_f18_hold_by_invite_and_by_update() {
             let words = bob.say("but this");
             alice.hears(&words);
         }
-        // What cannot be used leaves everything as it was.
+        // An unusable offer leaves everything as it was.
         let draft = alice.dialog.request(&alice.agent, "INVITE");
         let audio = "v=0\r\no=- 7 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
         let refused = alice.agent.exchange(&draft.body("application/sdp", audio));
@@ -160,7 +160,7 @@ fn f19_merged_and_late_requests() {
     });
 }
 
-/// `Replaces` or `Join` as its own side writes it.
+/// `Replaces` or `Join` in the notation of its own side.
 fn reference(dialog: &Dialog) -> String {
     let tag = |value: &str| value.split("tag=").nth(1).unwrap_or_default().to_owned();
     format!(
@@ -207,7 +207,7 @@ fn f08_replaces_moves_a_user_to_another_device() {
             "the old device"
         );
         assert!(old.link.is_closed(PATIENCE));
-        // Nobody has left: the next thing Bob hears of is Carol.
+        // Nobody has left: the next thing Bob gets is about Carol.
         let _carol = Participant::join(&proxy, "carol", Transport::Udp, "team");
         bob.sees(&["alice", "bob", "carol"]);
         let roster = &bob.subscription.as_ref().expect("a subscription").roster;
@@ -217,7 +217,7 @@ fn f08_replaces_moves_a_user_to_another_device() {
     });
 }
 
-/// RFC 3911 §4: the script let Bob ask for this room, and for no other.
+/// RFC 3911 §4: the script's permission for this room holds for no other.
 #[test]
 fn f08_join_leads_to_no_other_room_than_the_one_asked_for() {
     on_every_host(|host| {
@@ -326,7 +326,7 @@ fn refresh(agent: &Agent, method: &str) -> Request {
     refresh_after(agent, method, 0)
 }
 
-/// The next one that is no retransmission.
+/// The next request that is not a retransmission.
 fn refresh_after(agent: &Agent, method: &str, last: u32) -> Request {
     let patience = Duration::from_secs(45) + PATIENCE;
     let is_it = |request: &Request| request.method.as_str() == method && number(request) > last;
@@ -387,7 +387,7 @@ fn f18_f21_refreshes_by_the_room_and_by_its_guests() {
         ];
         let (lazy, _) = join_with(&proxy, "lazy", Transport::Udp, &promises);
 
-        // UPDATE without a body where the peer takes it.
+        // UPDATE without a body where the peer allows it.
         let request = refresh(&updated, "UPDATE");
         assert!(request.body.is_empty());
         assert_eq!(
@@ -395,7 +395,7 @@ fn f18_f21_refreshes_by_the_room_and_by_its_guests() {
             Some("90;refresher=uac")
         );
         updated.respond(&request, 200, "", Headers::new(), "");
-        // Otherwise the INVITE that changes nothing; after 491 once more.
+        // Otherwise an INVITE that changes nothing; after 491 once more.
         let request = refresh(&invited, "INVITE");
         invited.respond(&request, 491, "", Headers::new(), "");
         let again = refresh_after(&invited, "INVITE", number(&request));
@@ -408,14 +408,14 @@ fn f18_f21_refreshes_by_the_room_and_by_its_guests() {
             request.method.as_str() == "ACK" && number(request) == number(&again)
         };
         assert!(invited.timed_request(PATIENCE, is_ack).is_some(), "no ACK");
-        // The room's own UPDATE offers nothing: an offer meanwhile is no glare.
+        // The room's own UPDATE contains no offer: an offer meanwhile is not glare.
         let request = refresh(&glaring, "UPDATE");
         let offer = glare
             .request(&glaring, "UPDATE")
             .body("application/sdp", offer(&client_path()));
         assert_eq!(glaring.exchange(&offer).code, 200);
         glaring.respond(&request, 200, "", Headers::new(), "");
-        // 422: the same for longer.
+        // 422: the same with a longer interval.
         let request = refresh(&longer, "UPDATE");
         longer.respond(&request, 422, "", Headers::new().with("Min-SE", "1000"), "");
         let request = refresh_after(&longer, "UPDATE", number(&request));
@@ -428,7 +428,7 @@ fn f18_f21_refreshes_by_the_room_and_by_its_guests() {
         let request = refresh(&gone, "UPDATE");
         gone.respond(&request, 481, "", Headers::new(), "");
         assert!(gone.request("BYE", PATIENCE).is_some());
-        // Who promised to refresh and does not gets BYE: 90 s less a third.
+        // A client that promised to refresh and does not gets BYE: after 90 s less a third.
         let bye = lazy.request("BYE", Duration::from_secs(60) + PATIENCE);
         assert!(bye.is_some(), "no BYE");
         assert!(wait_until(PATIENCE, || proxy.statistic("participants") == 4));
@@ -456,7 +456,7 @@ fn rcs_ids_and_the_ways_back() {
         let mut dialog = Dialog::new(&draft, &answer);
         alice.send(&dialog.ack(&alice));
         let room = dialog.target.clone();
-        // Whom the room invites learns which group it is.
+        // A user whom the room invites learns the group's ids.
         let carol = super::harness::invited::Invited::new(&proxy, "carol");
         let add = alice
             .draft("REFER", &room)
@@ -471,7 +471,7 @@ fn rcs_ids_and_the_ways_back() {
             assert_eq!(asked.headers.first(name), Some(value), "{name}");
         }
         let link = carol.accept(&proxy, &asked, &asked.body);
-        // Who left on purpose is told so, and can only be let in to another group.
+        // A user who left on purpose gets 403, and can only join another group.
         assert_eq!(alice.exchange(&dialog.request(&alice, "BYE")).code, 200);
         let rejoin = group(invite(&alice, &room, &client_path()));
         assert_eq!(alice.exchange(&rejoin).code, 403);

@@ -1,5 +1,5 @@
-//! What the switch writes, read by somebody else: tshark, where it is installed and may
-//! listen on the loopback interface.
+//! Independent check of the switch's output by tshark, where it is installed and may listen on the
+//! loopback interface.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use crate::harness::participant::{Participant, cpim};
 use crate::harness::plan::Plan;
 use crate::harness::proxy::Proxy;
 
-/// One packet: what tshark made of it.
+/// One packet, decoded by tshark.
 #[derive(Clone, Debug)]
 struct Packet {
     transactions: String,
@@ -29,7 +29,7 @@ struct Shark {
 }
 
 impl Shark {
-    /// `None`: it cannot be had here.
+    /// `None`: tshark cannot run here.
     fn start(port: u16) -> Option<Self> {
         let decode = format!("tcp.port=={port},msrp");
         let filter = format!("tcp port {port}");
@@ -59,8 +59,8 @@ impl Shark {
         Some(Self { program, packets })
     }
 
-    /// Waits until the answer to a request of this participant was seen; asks again and again,
-    /// since nothing tells when listening begins.
+    /// Waits until tshark has seen the answer to a request of this participant; repeats the
+    /// request, since nothing shows when the capture begins.
     fn hears(&self, who: &Participant) -> bool {
         for _ in 0..100 {
             let frame = who.bind();
@@ -84,7 +84,7 @@ impl Drop for Shark {
     }
 }
 
-/// Something of everything the switch can write.
+/// Produces some of everything that the switch can write.
 fn converse(proxy: &Proxy, alice: &Participant) {
     let bob = Participant::join(proxy, "bob", Transport::Udp, "lobby");
     let body = alice.words("tell me");
@@ -120,7 +120,7 @@ fn converse(proxy: &Proxy, alice: &Participant) {
 
 #[test]
 fn what_the_switch_writes_is_msrp_to_others() {
-    // What is written is the same in every proxy.
+    // The output is the same in every proxy.
     let host = found().swap_remove(0);
     let proxy = Plan::new(&host).start();
     let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");

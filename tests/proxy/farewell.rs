@@ -1,4 +1,4 @@
-//! How the room says goodbye, and what clients of RCS and of browsers bring along.
+//! Farewells of the room, and headers of RCS and browser clients.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn what_an_rcs_phone_says_with_its_invite_is_heard() {
     });
 }
 
-/// What the participant writes as CPIM To.
+/// The URI that the participant writes as CPIM To.
 fn alice_room(alice: &Participant) -> String {
     let words = String::from_utf8(alice.words("x")).expect("text");
     let to = words.lines().find_map(|line| line.strip_prefix("To: <"));

@@ -1,5 +1,5 @@
-//! Nobody gets in under another's name, whatever the request says: with the configuration that
-//! users are given, and with the lines that the guides print.
+//! Nobody joins under another's name, whatever the request claims: with the configuration for
+//! users, and with the lines in the guides.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ use crate::harness::plan::Plan;
 use crate::harness::proxy::Proxy;
 use crate::harness::{SILENCE, on_every_host};
 
-/// Somebody with a password.
+/// A user with a password.
 #[derive(Clone, Copy)]
 struct Account {
     user: &'static str,
@@ -35,13 +35,13 @@ impl Account {
     }
 }
 
-/// The domain of `BOARD`, which only its users get into.
+/// The domain of `BOARD`, which admits only its users.
 const FOREIGN: &str = "board.example.com";
 
-/// A request's answer to a challenge, true or not.
+/// A request's answer to a challenge, genuine or not.
 #[derive(Clone)]
 struct Credentials {
-    /// `None`: the header that was asked for.
+    /// `None`: the header that the challenge demands.
     header: Option<&'static str>,
     user: String,
     realm: String,
@@ -126,7 +126,7 @@ impl Place {
         })
     }
 
-    /// The guide's lines for an existing configuration; with its route for several domains.
+    /// The guide's lines for an existing configuration, with its route for several domains.
     fn guide(host: &Host, several: bool) -> Option<Self> {
         if !host.has_modules(&["auth", "auth_db", "db_text"]) {
             return None;
@@ -166,7 +166,7 @@ impl Place {
         format!("sip:{name}@{}", self.host)
     }
 
-    /// Who is in the hall, as what.
+    /// The users in the hall, with their roles.
     fn hall(&self) -> Vec<(String, String)> {
         let show = match self.proxy.host.family {
             Family::Kamailio => "msrp_conference.show",
@@ -185,7 +185,7 @@ impl Place {
             .collect()
     }
 
-    /// A challenge to this method, and the header it asks for.
+    /// A challenge to this method, and the header it demands.
     fn challenge(&self, agent: &Agent, method: &str) -> (String, &'static str) {
         let uri = match method {
             "REGISTER" => format!("sip:{}", self.host),
@@ -220,7 +220,7 @@ impl Place {
         (draft, answer)
     }
 
-    /// Calls the hall; who is then in there, as what. `None`: not let in.
+    /// Calls the hall; returns the users in it with their roles. `None`: refused.
     fn calls(&self, attempt: &Attempt) -> Option<Vec<(String, String)>> {
         let (agent, draft) = self.invite(attempt, "hall");
         let (draft, answer) = self.present(&agent, draft, &attempt.credentials);
@@ -245,7 +245,7 @@ impl Place {
         (agent, draft)
     }
 
-    /// Whatever bob claims, he is himself, or he is not let in.
+    /// Whatever bob claims, he joins as himself, or not at all.
     fn keeps_bob_bob(&self, attempt: &Attempt) {
         let own = vec![(self.bob.address(), "participant".to_owned())];
         if let Some(there) = self.calls(attempt) {
@@ -256,7 +256,7 @@ impl Place {
         assert!(answer.code >= 400, "in the board: {attempt}");
     }
 
-    /// What a liar with bob's account might try.
+    /// Impersonations that the owner of bob's account might try.
     fn attempts(&self) -> Vec<Attempt> {
         let Self { alice, bob, .. } = *self;
         let froms = [
@@ -280,7 +280,7 @@ impl Place {
     }
 }
 
-/// A call.
+/// An attempt to call.
 struct Attempt {
     from: String,
     /// With a To tag.
@@ -310,7 +310,7 @@ impl std::fmt::Display for Attempt {
     }
 }
 
-/// Sets of credentials that one request might have.
+/// Sets of credentials for one request.
 fn sets(alice: Account, bob: Account) -> Vec<Vec<Credentials>> {
     let own = bob.credentials();
     let elsewhere = Credentials::new("bob", FOREIGN, bob.password);
@@ -331,7 +331,7 @@ fn sets(alice: Account, bob: Account) -> Vec<Vec<Credentials>> {
     all
 }
 
-/// User names with somebody else in them.
+/// User names that contain another's.
 fn names(alice: Account, bob: Account) -> Vec<String> {
     vec![
         format!("bob@{FOREIGN}"),
@@ -346,8 +346,8 @@ fn names(alice: Account, bob: Account) -> Vec<String> {
     ]
 }
 
-/// Credentials of another, with a password that is not theirs, in either header: for our realm,
-/// for another, and for ours but such that a proxy may pass them over.
+/// Credentials of another user with a wrong password, in either header: for our realm, for another,
+/// and for ours in a form that a proxy may skip.
 fn lies(alice: Account, bob: Account) -> Vec<Credentials> {
     let odd = |credentials| Credentials {
         more: ", algorithm=ODD",
@@ -400,7 +400,7 @@ fn accounts() -> TempDir {
     folder
 }
 
-/// What an existing configuration has loaded.
+/// The modules and settings of an existing configuration.
 fn existing(family: Family, accounts: &TempDir, several: bool) -> String {
     let (modules, aliases, version): (&[_], _, _) = match family {
         Family::Kamailio => (
@@ -445,7 +445,7 @@ fn existing(family: Family, accounts: &TempDir, several: bool) -> String {
     text
 }
 
-/// Everybody is who the account says, and stays that.
+/// Checks that everybody has their account's identity, and keeps it.
 fn holds(place: Place) {
     let (alice, bob) = (place.alice, place.bob);
     for (account, role) in [(alice, "moderator"), (bob, "participant")] {
@@ -509,7 +509,7 @@ fn namesakes_of_two_domains_are_told_apart() {
     });
 }
 
-/// What a room takes (RFC 3261, 3515, 3903, 6665), and what it does not.
+/// Methods that a room accepts (RFC 3261, 3515, 3903, 6665), and some that it does not.
 const METHODS: [&str; 10] = [
     "INVITE",
     "SUBSCRIBE",
@@ -528,7 +528,7 @@ fn every_method_is_challenged(place: Place) {
     let lie = Credentials::new("alice", place.alice.domain, "a guess");
     for method in METHODS {
         let (challenge, header) = place.challenge(&agent, method);
-        // A tag that nobody gave out leads nowhere.
+        // A tag that nobody issued belongs to no dialog.
         let room = place.room("hall");
         let draft = from(agent.draft(method, &room), &place.alice.address())
             .set("To", format!("<{room}>;tag=invented"))

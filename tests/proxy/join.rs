@@ -1,4 +1,4 @@
-//! Coming, talking, going: the INVITE dialog.
+//! Joining, talking, leaving: the INVITE dialog.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -157,7 +157,7 @@ fn f16_cancel_before_the_answer_gets_487() {
     on_every_host(|host| {
         let proxy = Plan::new(host).start();
         let conference = proxy.conference_process();
-        // Nobody answers the INVITE as long as the conference process stands still.
+        // The INVITE gets no answer while the conference process is stopped.
         proxy.signal(conference, "STOP");
         let alice = Agent::new("alice", proxy.sip, Transport::Udp);
         let draft = invite(&alice, &proxy.room("lobby"), &client_path());
@@ -180,7 +180,7 @@ fn f16_cancel_before_the_answer_gets_487() {
     });
 }
 
-/// By the script's own order tm answers the INVITE, and the focus is not asked.
+/// tm answers the INVITE on the script's order, without the focus.
 #[test]
 fn an_invite_cancelled_while_its_answer_waits_for_the_database_leaves_nobody_behind() {
     const SCRIPTS_OWN: &str =
@@ -201,7 +201,7 @@ fn an_invite_cancelled_while_its_answer_waits_for_the_database_leaves_nobody_beh
             let waits = || proxy.log().contains("alice@127.0.0.1 joined");
             assert!(wait_until(PATIENCE, waits), "{}", proxy.log());
             assert_eq!(alice.exchange(&draft.cancel()).code, 200);
-            // tm's 487 comes at once, and its ACK goes; the focus may wait.
+            // tm's 487 comes at once, and is acknowledged; the focus may still wait.
             let early = alice.response(&draft, SILENCE, |code| code >= 200);
             database.execute_batch("COMMIT").expect("the lock's end");
             let answer = early.unwrap_or_else(|| alice.final_response(&draft));
@@ -287,7 +287,7 @@ fn a_record_route_is_respected() {
         let answer = alice.exchange(&draft);
         assert_eq!(answer.headers.first("Record-Route"), Some(route.as_str()));
         let dialog = Dialog::new(&draft, &answer);
-        // The test's hop forwards nothing: what it would pass on goes to the proxy directly.
+        // The test's hop forwards nothing: those requests go to the proxy directly.
         let near = Dialog {
             routes: Vec::new(),
             ..dialog

@@ -1,6 +1,6 @@
-//! What the module takes the host's memory for is held against what the host says, before
-//! anything rests on it: a module with a wrong figure does not start, or answers 503, and names
-//! the place.
+//! The module compares its declarations of the host's memory with the host's own values before it
+//! relies on them. A module with a wrong figure does not start, or answers 503, and names the
+//! place.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ struct Row {
     figures: Vec<(String, u64)>,
 }
 
-/// The rows of a family, as the source has them.
+/// The rows of a family, from the source.
 fn rows(family: Family) -> Vec<Row> {
     let file = format!("src/host/{}/series.rs", family.as_str());
     let text = fs::read_to_string(root().join(file)).expect("series.rs");
@@ -54,13 +54,13 @@ fn rows(family: Family) -> Vec<Row> {
     rows.collect()
 }
 
-/// Where `wanted` stands in `octets`.
+/// Position of `wanted` in `octets`.
 fn find(octets: &[u8], wanted: &[u8]) -> Option<usize> {
     octets.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// The module with one figure higher in every row: by eight, or to the next pipe but one of a
-/// process, since the next is the same under another name.
+/// The module with one figure higher in every row: by eight, or, for a process' pipe, to the next
+/// but one, since the next is the same under another name.
 fn with_wrong_figure(host: &Host, name: &str) -> PathBuf {
     let mut octets = fs::read(module()).expect("the module");
     for row in rows(host.family) {
@@ -91,7 +91,7 @@ fn with_wrong_figure(host: &Host, name: &str) -> PathBuf {
     file
 }
 
-/// What the log says of a layout.
+/// Whether the log reports a wrong layout at this place.
 fn says(log: &str, place: &str) -> bool {
     let line = |line: &&str| line.contains("not laid out as in the releases that were measured");
     log.lines().filter(line).any(|line| line.contains(place))
@@ -146,7 +146,7 @@ fn a_wrong_figure_that_shows_with_a_request_is_named_and_everything_answered_503
             let mut plan = Plan::new(host).module(&file);
             let mut port = None;
             if host.family == Family::OpenSips {
-                // Only such a socket has something at the last two places.
+                // Only such a socket has values in the last two places.
                 let advertising = free_port();
                 plan = plan.settings(&format!(
                     "socket=udp:127.0.0.1:{advertising} as 127.0.0.1:{advertising}\n"
@@ -174,7 +174,7 @@ fn a_host_that_is_laid_out_as_measured_is_not_complained_of() {
         let proxy = Plan::new(host).start();
         let log = proxy.log();
         let ours = log.lines().filter(|line| line.contains("msrp_conference"));
-        // The example believes the From header, and is told so.
+        // The example trusts the From header, and gets a warning.
         let ours = ours.filter(|line| !line.contains("parameter identity"));
         let alarms: Vec<_> = ours
             .filter(|line| line.contains("WARNING") || line.contains("ERROR"))
@@ -184,7 +184,7 @@ fn a_host_that_is_laid_out_as_measured_is_not_complained_of() {
     });
 }
 
-/// A sandbox that forbids the system call by which the layout is looked at.
+/// A sandbox that forbids the system call that reads the layout.
 #[test]
 fn a_sandbox_without_process_vm_readv_stops_the_start_by_name() {
     on_every_host(|host| {

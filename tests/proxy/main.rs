@@ -1,7 +1,7 @@
 //! The module inside real proxies: every scenario runs on every proxy found on this machine.
 //!
-//! Scenarios are grouped by subject; each starts a proxy of its own on free ports, so all of
-//! them can run at the same time. Load stands in `tests/load/`, which runs after these.
+//! Scenarios are grouped by subject; each starts a proxy of its own on free ports, so all of them
+//! can run at the same time. Load tests are in `tests/load/`, which runs after these.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -44,7 +44,7 @@ fn a_proxy_is_found_and_a_missing_one_said() {
         "no kamailio on PATH: run `make deps`"
     );
     if Family::OpenSips.installed().is_empty() {
-        // Past the capture of test output: this must be seen.
+        // Bypasses the capture of test output, so that it is visible.
         let line =
             b"no OpenSIPS here (on PATH or in $OPENSIPS_HOME): the tests run on Kamailio alone\n";
         std::io::stderr().write_all(line).unwrap();

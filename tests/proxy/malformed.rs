@@ -1,5 +1,5 @@
-//! Requests that are wrong, or huge: each gets the answer its RFC names, or none, and costs
-//! nothing. What the proxy itself refuses before any script runs is its own affair.
+//! Faulty or huge requests: each gets the answer that its RFC names, or none, and costs nothing.
+//! Requests that the proxy itself refuses before any script are outside this test.
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, on_every_host};
 use super::refer::{last_report, refer, with_list};
 
-/// Kamailio 5.7 and later take no SIP message above 32 KiB by themselves; earlier ones do not
-/// know the setting.
+/// Kamailio 5.7 and later by default accept no SIP message above 32 KiB; earlier ones do not know
+/// the setting.
 const LARGE_MESSAGES: &str = "\
 #!ifndef KAMAILIO_5_6
 msg_recv_max_size=4194304
@@ -29,7 +29,7 @@ fn plan(host: &Host) -> Plan {
     }
 }
 
-/// A proxy, people well behaved in a room of it, and somebody else.
+/// A proxy with two well-behaved participants in a room, and a third agent.
 fn stage(host: &Host) -> (Proxy, Bystanders, Agent) {
     let proxy = plan(host).start();
     let bystanders = Bystanders::join(&proxy, "team");
@@ -119,7 +119,7 @@ fn bodies_without_an_end_and_lists_that_never_end() {
 fn l10_lists_that_lead_in_circles_are_passed_over() {
     on_every_host(|host| {
         let (proxy, bystanders, mallory) = stage(host);
-        // Whoever fetched this would connect to the test.
+        // A process that fetched this would connect to the test.
         let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         trap.set_nonblocking(true).expect("non-blocking");
         let url = format!("http://{}/list.xml", trap.local_addr().expect("address"));
@@ -169,7 +169,8 @@ fn l10_ten_thousand_entries_in_one_invite() {
     });
 }
 
-/// The code a request gets, read by hand: the harness takes no line as long as these.
+/// The code of the answer to a request, read by hand: the harness accepts no lines as long as
+/// these.
 fn code_of(proxy: &Proxy, draft: &Draft) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.set_read_timeout(Some(PATIENCE)).expect("time-out");
@@ -195,7 +196,7 @@ fn headers_that_make_no_sense() {
         let refused = |what: &str, draft: Draft| {
             mallory.send(&draft);
             let answer = mallory.response(&draft, Duration::from_secs(2), |code| code >= 200);
-            // Some of it the proxies drop or refuse by themselves.
+            // The proxies drop or refuse some of them by themselves.
             let code = answer.map_or(400, |answer| answer.code);
             assert!((400..500).contains(&code), "{what}: {code}");
         };
@@ -230,7 +231,7 @@ fn headers_that_make_no_sense() {
         for draft in [draft().set("From", from), draft().set("Call-ID", huge)] {
             assert_eq!(code_of(&proxy, &draft), 400, "a line of 20 kB");
         }
-        // RFC 2543 peers have no tag, and an empty body is no offer.
+        // RFC 2543 peers have no tag, and an empty body is not an offer.
         for draft in [
             draft().set("From", "<sip:mallory@127.0.0.1>"),
             mallory.draft("INVITE", &room).body("application/sdp", ""),
@@ -263,7 +264,7 @@ fn a_megabyte_of_tag() {
         let from = format!("<sip:mallory@127.0.0.1>;tag={huge}");
         let draft = invite(&mallory, &proxy.room("tag"), &client_path()).set("From", from);
         mallory.send(&draft);
-        // Both proxies close a connection that brings more than they read at a time.
+        // Both proxies close a connection on which more arrives than they read at a time.
         let answer = mallory.response(&draft, Duration::from_secs(3), |code| code >= 200);
         let code = answer.map_or(400, |answer| answer.code);
         assert!([400, 413, 513].contains(&code), "{code}");
@@ -271,7 +272,7 @@ fn a_megabyte_of_tag() {
     });
 }
 
-/// Both hosts eat line ends in front of a request (RFC 3261 §7.5), however many.
+/// Both hosts skip line ends in front of a request (RFC 3261 §7.5), however many.
 #[test]
 fn a_request_behind_line_ends_is_answered_as_any_other() {
     on_every_host(|host| {
@@ -292,7 +293,7 @@ fn a_request_behind_line_ends_is_answered_as_any_other() {
     });
 }
 
-/// OpenSIPS takes nothing from a connection that a worker cannot hand over.
+/// OpenSIPS reads no response from a connection that a worker cannot hand over.
 #[test]
 fn a_response_too_long_to_be_handed_over_ends_its_request_all_the_same() {
     on_every_host(|host| {

@@ -1,4 +1,4 @@
-//! MSRP as it stands on the wire.
+//! MSRP on the wire.
 
 use crate::harness::agent::{Agent, Transport, unique};
 use crate::harness::draft::Dialog;
@@ -17,8 +17,8 @@ fn two(host: &Host) -> (Proxy, Participant, Participant) {
     (proxy, alice, bob)
 }
 
-/// Asserts that Alice's frame is answered with this code and that Bob hears nothing of it:
-/// the next thing he hears is what she says after it.
+/// Asserts that Alice's frame gets this code and that Bob receives nothing of it: the next thing he
+/// receives is her next message.
 fn refused(alice: &Participant, bob: &Participant, frame: &Frame, code: &str) {
     let response = alice.link.exchange(frame);
     assert_eq!(response.kind, code, "to {frame:?}");
@@ -163,7 +163,7 @@ fn c42_failure_report_no_is_met_with_silence() {
             .content("message/cpim", &body);
         alice.link.send(&heard);
         bob.hears(&body);
-        // Responses keep their order: after this one, none of the two can come.
+        // Responses keep their order: after this one, neither of the two can come.
         alice.say("answered");
         assert_eq!(
             alice
@@ -252,7 +252,7 @@ fn c30_an_aborted_message_is_never_delivered() {
 fn c60_content_in_the_first_request_binds_and_is_delivered() {
     on_every_host(|host| {
         let (proxy, alice, bob) = two(host);
-        // A second endpoint of Alice's whose first SEND has words in it.
+        // A second endpoint of Alice's whose first SEND has a text in it.
         let agent = Agent::new("alice", proxy.sip, Transport::Udp);
         let own_path = client_path();
         let draft = invite(&agent, &proxy.room("lobby"), &own_path);

@@ -1,5 +1,5 @@
-//! Where the room's own requests go: names that resolve and names that do not, several places,
-//! connections that ended, peers that nobody reaches. Nobody else waits for any of it.
+//! Destinations of the room's own requests: names that resolve and names that do not, several
+//! addresses, ended connections, unreachable peers. Nobody else waits for any of it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
@@ -20,8 +20,8 @@ use super::harness::proxy::{Proxy, wait_until};
 use super::harness::{PATIENCE, alone, on_every_host};
 use super::refer::{last_report, refer, with_list};
 
-/// What others may wait while something hangs: 50 ms are promised; a machine that runs the
-/// whole suite beside it takes its time.
+/// How long other requests may wait while a look-up hangs: 50 ms are promised, but a machine that
+/// runs the whole suite is slower.
 const OTHERS_WAIT: Duration = Duration::from_millis(500);
 
 /// Room behind a proxy that this machine's own name server does not know.
@@ -31,14 +31,14 @@ fn plan(host: &Host) -> Plan {
         .parameter("invite_mode", "dial_out")
 }
 
-/// A machine with a name server of the test's own.
+/// A machine with the test's own name server.
 struct Machine {
     server: NameServer,
     folder: TempDir,
 }
 
 impl Machine {
-    /// `None`, and said so, where we may not have one.
+    /// `None`, with a message, where we may not have one.
     fn with(zone: Option<Zone>) -> Option<Self> {
         let mut namespace = Command::new("unshare");
         let made = namespace.args(["--mount", "true"]).status();
@@ -57,7 +57,7 @@ impl Machine {
     }
 }
 
-/// A SUBSCRIBE that came by another proxy, so that the NOTIFY goes where this Contact leads.
+/// A SUBSCRIBE that came through another proxy, so that the NOTIFY goes to this Contact.
 fn from_afar(agent: &Agent, room: &str, user: &str, contact: &str) -> Draft {
     subscribe(agent, room, 600)
         .add(
@@ -68,7 +68,7 @@ fn from_afar(agent: &Agent, room: &str, user: &str, contact: &str) -> Draft {
         .set("Contact", format!("<{contact}>"))
 }
 
-/// How long this took, at the most, of so many times.
+/// The longest duration of this many runs.
 fn slowest(times: usize, mut each: impl FnMut()) -> Duration {
     let once = |_| {
         let started = Instant::now();
@@ -116,7 +116,7 @@ fn joins_take_no_longer_while_every_name_server_is_dead() {
         );
         assert!(proxy.statistic("look_ups") > 0, "all over already");
         assert!(during < OTHERS_WAIT, "a join took {during:?}");
-        // Each NOTIFY has its outcome, and with it ends the subscription.
+        // Each NOTIFY has its outcome, which ends the subscription.
         let over = wait_until(PATIENCE, || proxy.statistic("subscriptions") == 0);
         assert!(over, "{} subscriptions", proxy.statistic("subscriptions"));
         assert_eq!(proxy.statistic("look_ups_failed"), 64);
@@ -188,7 +188,7 @@ fn names_that_resolve_are_reached() {
         assert_eq!(invite.uri, "sip:carol@carol.test", "the name stays in it");
         let _link = carol.accept(&proxy, &invite, &invite.body);
         assert_eq!(last_report(&alice), "terminated SIP/2.0 200 OK");
-        // A route by name leads the same way.
+        // A route by name is resolved in the same way.
         let draft = from_afar(&alice.agent, &alice.room, "dave", "sip:dave@192.0.2.9");
         let draft = draft.add("Record-Route", "<sip:carol.test;lr>");
         assert_eq!(alice.agent.exchange(&draft).code, 200);
@@ -264,7 +264,7 @@ fn the_next_server_is_tried_when_one_does_not_answer() {
     });
 }
 
-/// A phone that takes connections.
+/// A phone that accepts connections.
 struct Listening {
     listener: TcpListener,
 }
@@ -365,7 +365,7 @@ fn what_the_script_drops_was_not_sent() {
         let alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby");
         let carol = Invited::new(&proxy, "carol");
         assert_eq!(refer(&alice, &format!("<{}>", carol.uri())), 200);
-        // Far within the minutes for which an INVITE is waited for.
+        // Far less than the minutes for which an INVITE waits.
         let told = last_report(&alice);
         assert!(told.starts_with("terminated SIP/2.0 503"), "{told}");
         assert!(carol.agent.request("INVITE", Duration::ZERO).is_none());
@@ -418,7 +418,7 @@ fn fifty_unreachable_peers_stop_nobody() {
             let draft = from_afar(&agent, &proxy.room("lobby"), &user, &contact);
             agent.send(&draft);
         }
-        // Answered at once while the NOTIFYs go out, to all fifty.
+        // Answered at once while NOTIFYs go out to all fifty.
         let (started, mut pause) = (Instant::now(), Duration::ZERO);
         while proxy.statistic("notifies") < 50 || started.elapsed() < Duration::from_secs(1) {
             pause = pause.max(slowest(5, || drop(proxy.call(list, json!([])))));

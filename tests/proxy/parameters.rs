@@ -1,9 +1,10 @@
-//! Wrong modparams stop the start with one line that says which, what and what would do.
+//! Wrong modparams stop the start with one line that names the parameter, the value and the allowed
+//! values.
 
 use crate::harness::on_every_host;
 use crate::harness::plan::Plan;
 
-/// Name, value, and what the line must say would be right.
+/// Name, value, and the allowed values that the line must name.
 const WRONG: [(&str, &str, &str); 15] = [
     ("listen", "tcp:127.0.0.1:2855", "msrp:ADDRESS:PORT"),
     ("listen", "msrp:nowhere", "msrp:ADDRESS:PORT"),
@@ -70,7 +71,8 @@ fn a_second_room_and_more_are_taken() {
     });
 }
 
-/// The default is for a try, and says so; a variable of the script's is nothing to warn of.
+/// The default is for tests only, and causes a warning; a variable that the script sets causes
+/// none.
 #[test]
 fn an_identity_that_the_caller_writes_is_warned_of() {
     on_every_host(|host| {

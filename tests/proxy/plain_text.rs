@@ -1,4 +1,4 @@
-//! Clients that know text/plain and no message/cpim, as browsers' are.
+//! Clients, such as browsers', that support text/plain and not message/cpim.
 
 use crate::harness::agent::{Agent, Transport, unique};
 use crate::harness::host::Host;
@@ -14,14 +14,14 @@ fn plain_offer(path: &str) -> String {
         .replace("a=accept-wrapped-types:*\r\n", "")
 }
 
-/// A room that takes such clients.
+/// A room that accepts such clients.
 fn room(host: &Host) -> Proxy {
     let plan = Plan::new(host);
     let uri = "sip:simple@127.0.0.1;name=Simple;plain_text=yes";
     plan.parameter("room", uri).start()
 }
 
-/// Paula joins, and reads what she is greeted by.
+/// Paula joins, and reads the greeting.
 fn paula(proxy: &Proxy) -> (Participant, String) {
     let agent = Agent::new("paula", proxy.sip, Transport::Udp);
     let (room, path) = (proxy.room("simple"), client_path());
@@ -32,7 +32,7 @@ fn paula(proxy: &Proxy) -> (Participant, String) {
     (paula, greeting)
 }
 
-/// What Paula is shown next.
+/// The next message that Paula receives.
 fn read(paula: &Participant) -> String {
     let heard = paula.hear();
     let media = heard.value("Content-Type").unwrap_or_default();

@@ -24,7 +24,7 @@ pub(super) fn start(host: &Host) -> Proxy {
         .start()
 }
 
-/// REFER outside the INVITE dialog; gives the code.
+/// Sends REFER outside the INVITE dialog; returns the code.
 pub(super) fn refer(who: &Participant, target: &str) -> u16 {
     let draft = who
         .agent
@@ -34,7 +34,7 @@ pub(super) fn refer(who: &Participant, target: &str) -> u16 {
     who.agent.exchange(&draft).code
 }
 
-/// The next report of how a REFER goes.
+/// The next report on the progress of a REFER.
 fn report(who: &Participant) -> String {
     let (notify, _) = who
         .agent
@@ -138,7 +138,7 @@ fn f06_an_invitation_is_withdrawn_while_it_rings() {
     });
 }
 
-/// The answer to a command of the operator.
+/// Runs a command of the operator; returns its answer.
 fn manage(proxy: &Proxy, command: &str, arguments: &[&str]) -> Value {
     let separator = match proxy.host.family {
         Family::Kamailio => '.',
@@ -187,7 +187,7 @@ fn the_invited_are_shown_and_count_nowhere() {
         }
         let connected = BTreeSet::from([alice.agent.address()]);
         assert_eq!(watch.roster.connected(), connected);
-        // The room holds two: nobody keeps the place for who does not answer.
+        // The room holds two: a party who does not answer keeps no place.
         let _bob = Participant::join(&proxy, "bob", Transport::Udp, "small");
         let headers = Headers::new()
             .with("Contact", carol.agent.contact())
@@ -337,8 +337,8 @@ fn fifty_parties_every_outcome_and_nothing_is_left() {
             }
         }
         watch.follow(&host_agent, &inside);
-        // Those who never answered end with tm's time-out, and Alice, who never connects by
-        // MSRP, with hers.
+        // Parties who never answered end with tm's time-out, and Alice, who never connects by MSRP,
+        // with hers.
         inside.remove("sip:alice@127.0.0.1");
         let over = wait_until(Duration::from_secs(90), || {
             while watch.next(&host_agent, Duration::ZERO).is_some() {}
@@ -389,7 +389,7 @@ fn malformed_requests_get_their_answer_and_cost_nothing() {
     });
 }
 
-/// The offer inside an INVITE, which may have a list beside it.
+/// The offer inside an INVITE, which may also have a list.
 fn sdp_of(invite: &Request) -> Vec<u8> {
     let body = InviteBody::read(&invite.headers, &invite.body).expect("a readable body");
     body.sdp.expect("an offer").to_vec()

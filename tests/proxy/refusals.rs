@@ -1,4 +1,4 @@
-//! A refusal says why: the code, a Warning for people, and when to try again.
+//! A refusal explains itself: the code, a Warning for people, and when to try again.
 
 use msrp_conference::wire::sip::Response;
 

@@ -1,4 +1,4 @@
-//! Clients register before they call: each example takes that as RFC 3261 §10.3 says.
+//! Clients register before they call: each example handles that as RFC 3261 §10.3 demands.
 
 use std::fs;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::harness::host::Host;
 use crate::harness::on_every_host;
 use crate::harness::plan::{Plan, root};
 
-/// The modules an example loads from the host's folder; transports are built into OpenSIPS.
+/// The modules that an example loads from the host's folder; transports are built into OpenSIPS.
 fn modules(text: &str) -> Vec<&str> {
     let lines = text.lines().filter(|line| line.starts_with("loadmodule"));
     let names = lines.filter_map(|line| line.split('"').nth(1)?.strip_suffix(".so"));
@@ -20,7 +20,7 @@ fn modules(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Examples that ask nobody for a password; those with accounts are in `identity`.
+/// Examples without passwords; those with accounts are in `identity`.
 fn open_examples(host: &Host) -> Vec<String> {
     let folder = root().join("cfg-examples").join(host.family.as_str());
     let all = fs::read_dir(folder).expect("examples").map(|entry| {
@@ -34,7 +34,7 @@ fn open_examples(host: &Host) -> Vec<String> {
     all.filter(runs).map(|(name, _)| name).collect()
 }
 
-/// What JsSIP registers.
+/// A registration as JsSIP makes it.
 struct JsSip {
     agent: Agent,
     user: String,
@@ -47,8 +47,8 @@ impl JsSip {
         Self { agent, user, host }
     }
 
-    /// Registers for so many seconds; its own Contact in the answer, by which JsSIP knows that
-    /// it is registered.
+    /// Registers for this many seconds; returns its own Contact in the answer, from which JsSIP
+    /// learns that it is registered.
     fn registers(&self, expires: u32) -> Option<NameAddr> {
         let Self { agent, user, host } = self;
         let contact = format!(
@@ -75,7 +75,7 @@ impl JsSip {
         let expires = contact.params.value("expires");
         let expires: u32 = expires.and_then(|it| it.parse().ok()).expect("an expiry");
         assert!((1..=600).contains(&expires), "{expires}");
-        // JsSIP would take that for its Contact, and what is for it would come to the proxy.
+        // JsSIP would use that as its Contact, and its requests would come to the proxy.
         for name in ["pub-gruu", "temp-gruu"] {
             assert!(!contact.params.has(name), "{name}");
         }

@@ -1,4 +1,4 @@
-//! What must not bring it down, and what must be left when it is brought down.
+//! Faults that the proxy must survive, and the state it must leave when it ends.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn two(proxy: &Proxy) -> (Participant, Participant) {
     (alice, bob)
 }
 
-/// Asserts that a room that was there still works, and that a new one does.
+/// Asserts that an existing room still works, and that a new one does.
 fn unaffected(proxy: &Proxy, alice: &Participant, bob: &Participant) {
     let words = alice.say("still here");
     bob.hears(&words);
@@ -164,7 +164,7 @@ fn truncated_sdp_is_refused() {
                 .draft("INVITE", &proxy.room("lobby"))
                 .body("application/sdp", &whole[..length]);
             let answer = carol.exchange(&draft);
-            // Without any body it is an offerless INVITE, and a good one.
+            // Without any body it is a valid INVITE without an offer.
             let right = if length == 0 {
                 answer.code == 200
             } else {
@@ -187,7 +187,7 @@ fn oversized_headers_are_survived() {
             let long = "x".repeat(size);
             let draft = invite(&carol, &proxy.room("lobby"), &client_path()).set("Subject", &long);
             let routes = format!("<sip:{}@127.0.0.1;lr>", &long[..size / 2]);
-            // Answered or not taken by the host at all; never harmful.
+            // Answered, or refused by the host; never harmful.
             carol.send(&draft.clone().set("User-Agent", &long));
             carol.send(&draft.set("Record-Route", &routes));
         }
@@ -200,7 +200,7 @@ fn oversized_headers_are_survived() {
     });
 }
 
-/// The hosts take their TCP processes down first: nothing leaves by TCP then.
+/// The hosts end their TCP processes first: nothing leaves by TCP then.
 #[test]
 fn sigterm_says_bye_to_everybody_reached_by_udp() {
     on_every_host(|host| {
@@ -220,7 +220,7 @@ fn sigterm_says_bye_to_everybody_reached_by_udp() {
     });
 }
 
-/// The conference process runs the operator's event routes, and one of them waits.
+/// The conference process runs the operator's event routes, and one of them hangs.
 #[test]
 fn sigterm_is_obeyed_although_a_script_hangs_in_the_conference_process() {
     on_every_host(|host| {
@@ -299,7 +299,7 @@ fn the_death_of_the_main_process_takes_ours_along() {
             wait_until(PATIENCE, || !proxy.processes().contains(&ours)),
             "the conference process is an orphan"
         );
-        // The others are orphaned by the host itself and keep its SIP sockets.
+        // The host itself orphans the others, which keep its SIP sockets.
         for pid in proxy.processes() {
             proxy.signal(pid, "KILL");
         }
@@ -308,7 +308,7 @@ fn the_death_of_the_main_process_takes_ours_along() {
     });
 }
 
-/// The same proxy at once again, on the same ports.
+/// The same proxy again at once, on the same ports.
 fn restarted(proxy: Proxy) {
     let proxy = proxy.restart();
     let (alice, bob) = two(&proxy);
@@ -337,7 +337,7 @@ fn a_stopped_conference_process_disturbs_nothing_else() {
             );
         }
         proxy.signal(conference, "CONT");
-        // In time the answer; too late what the host said for it.
+        // The focus' answer if it was in time, otherwise the host's.
         let code = carol.final_response(&waiting).code;
         assert!([200, 408, 503].contains(&code), "{code}");
         unaffected(&proxy, &alice, &bob);
@@ -385,7 +385,7 @@ fn more_requests_than_the_queue_holds_get_503() {
     });
 }
 
-/// Whether an OPTIONS gets its 200, the losses and refusals of a full queue aside.
+/// Whether an OPTIONS gets its 200, apart from losses and refusals of a full queue.
 fn answers(agent: &Agent, uri: &str) -> bool {
     (0..20).any(|_| {
         let options = agent.draft("OPTIONS", uri);

@@ -1,4 +1,4 @@
-//! How it starts, as whom, and what becomes of the proxy when it cannot work.
+//! The start of the proxy: conditions, users, and the behaviour of a proxy that cannot work.
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -17,11 +17,11 @@ use crate::harness::plan::{Plan, free_port, port_is_free};
 use crate::harness::proxy::{Proxy, give, wait_until};
 use crate::harness::{PATIENCE, on_every_host};
 
-/// Somebody with no rights, whom every Debian has.
+/// A user without privileges, which every Debian has.
 const USER: &str = "nobody";
 const GROUP: &str = "nogroup";
 
-/// Whether these tests may start a proxy that drops root's rights; says so when not.
+/// Whether these tests may start a proxy that drops root's privileges; prints a message when not.
 fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
@@ -36,7 +36,7 @@ fn port_of_root() -> u16 {
     free.next().expect("a port below 1024")
 }
 
-/// A folder that its proxies may enter, whoever they run as.
+/// A folder that its proxies may enter, whatever user they run as.
 fn open_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let open = Permissions::from_mode(0o755);
@@ -44,8 +44,8 @@ fn open_folder() -> TempDir {
     folder
 }
 
-/// Starts it as somebody without rights, expects a refusal with these words, and carries out
-/// the command at the end of it.
+/// Starts it as a user without privileges, expects a refusal with these words, and runs the command
+/// at the end of it.
 fn mended(plan: Plan, words: &[&str]) {
     let said = plan.start_refused();
     let line = said.lines().find(|line| line.contains(words[0]));
@@ -58,7 +58,7 @@ fn mended(plan: Plan, words: &[&str]) {
     assert!(done.expect("sh").success(), "{command}");
 }
 
-/// In a room that nobody has been in: the example's own has a history.
+/// Talks in a new room: the example's own has a history.
 fn talk(proxy: &Proxy) {
     let room = unique();
     let alice = Participant::join(proxy, "alice", Transport::Udp, &room);
@@ -127,7 +127,7 @@ fn a_key_that_only_root_may_read_stops_the_start_with_the_command_that_mends_it(
     });
 }
 
-/// What a start as root, out of the README, leaves in the folder of the service.
+/// Makes the files that a start as root, as in the README, leaves in the folder of the service.
 fn roots_database(host: &Host, folder: &Path) {
     let proxy = Plan::new(host)
         .example("persistent")
@@ -238,7 +238,7 @@ fn a_control_socket_that_lets_the_proxy_in_nowhere_stops_the_start() {
         let line = said.lines().find(|line| line.contains("parameter switch"));
         let line = line.unwrap_or_else(|| panic!("{said}"));
         assert!(line.contains("user nobody may not enter it"), "{line}");
-        // OpenSIPS keeps the further groups it was started with.
+        // OpenSIPS keeps the supplementary groups it was started with.
         let command = match host.family {
             Family::Kamailio => "usermod --append --groups daemon nobody",
             Family::OpenSips => "start the proxy with -g daemon",
@@ -247,7 +247,7 @@ fn a_control_socket_that_lets_the_proxy_in_nowhere_stops_the_start() {
     });
 }
 
-/// A service manager starts again what has failed, and nothing else.
+/// A service manager restarts what has failed, and nothing else.
 #[test]
 fn a_conference_process_that_cannot_start_is_a_failure_of_the_proxy() {
     on_every_host(|host| {
@@ -259,7 +259,7 @@ fn a_conference_process_that_cannot_start_is_a_failure_of_the_proxy() {
         let proxy = plan.clone().start();
         talk(&proxy);
         proxy.stop();
-        // What is seen only when the file is opened to be written.
+        // An error that appears only when the file is opened for writing.
         let file = folder.path().join("state.sqlite");
         let database = rusqlite::Connection::open(&file).expect("a database");
         let whole = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -293,8 +293,8 @@ fn a_check_of_the_configuration_takes_no_port() {
     });
 }
 
-/// What is started by a script (`exec`) has the mask of who starts it, and one that blocks
-/// SIGTERM cannot be ended.
+/// A process that a script starts (`exec`) inherits the signal mask of its parent; with SIGTERM
+/// blocked nobody could end it.
 #[test]
 fn a_child_of_a_script_inherits_no_blocked_signal() {
     on_every_host(|host| {
@@ -319,7 +319,7 @@ fn a_child_of_a_script_inherits_no_blocked_signal() {
     });
 }
 
-/// As long as the host's orphans live they hold the listeners, too.
+/// While the host's orphans live, they hold the listeners, too.
 #[test]
 fn the_port_is_free_as_soon_as_nobody_serves_it() {
     on_every_host(|host| {

@@ -1,4 +1,4 @@
-//! MSRP over TLS in a real proxy, and the side that connects.
+//! MSRP over TLS in a real proxy, and the connecting side.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -42,8 +42,8 @@ pub(crate) fn tunnel(address: SocketAddr, roots: Arc<RootCertStore>) -> Link {
     Link::over(tunnelled(address, roots))
 }
 
-/// A connection through TLS: the harness talks to one end of a loopback connection, threads
-/// here carry everything between its other end and the TLS listener.
+/// A connection through TLS: the harness uses one end of a loopback connection, and threads carry
+/// everything between its other end and the TLS listener.
 pub(super) fn tunnelled(address: SocketAddr, roots: Arc<RootCertStore>) -> TcpStream {
     let provider = Arc::new(rustls_graviola::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();

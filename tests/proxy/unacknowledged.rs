@@ -16,10 +16,10 @@ use crate::harness::{PATIENCE, SILENCE, on_every_host};
 const WHOLE: Duration = Duration::from_secs(32);
 /// T2: the longest pause between two copies of an answer.
 const T2: Duration = Duration::from_secs(4);
-/// What a busy machine may add.
+/// Allowance for a busy machine.
 const LATE: Duration = Duration::from_secs(3);
 
-/// A proxy whose operator wants transactions to end soon, and a room that waits for MSRP.
+/// A proxy whose operator wants transactions to end early, and a room that waits for MSRP.
 fn start(host: &Host) -> Proxy {
     let tm = match host.family {
         Family::Kamailio => "modparam(\"tm\", \"fr_timer\", 5000)",
@@ -29,7 +29,7 @@ fn start(host: &Host) -> Proxy {
     plan.parameter("bind_timeout", 120).start()
 }
 
-/// The next 200 to this INVITE, and when it came.
+/// The next 200 to this INVITE, and its time.
 fn answer(agent: &Agent, invite: &Draft, patience: Duration) -> Option<(Response, Instant)> {
     let received = agent
         .inbox

@@ -1,4 +1,4 @@
-//! Databases that cannot be used.
+//! Unusable databases.
 
 use std::fs;
 
@@ -21,14 +21,14 @@ fn a_damaged_database_refuses_the_start_or_is_left_alone() {
             .parameter("db_on_error", "memory")
             .start();
         assert!(proxy.log().contains("Conferences are kept in memory"));
-        // It may hold rules of any room: nobody gets past them.
+        // It may hold rules of any room, so nobody joins.
         let stranger = Agent::new("mallory", proxy.sip, Transport::Udp);
         let refused = stranger.exchange(&invite(&stranger, &proxy.room("lobby"), &client_path()));
         assert_eq!(refused.code, 503, "{}", proxy.log());
         assert!(refused.headers.first("Retry-After").is_some());
         let garbage = fs::read(folder.database()).expect("it is there");
         assert_eq!(garbage, vec![b'x'; 9000], "nothing was changed");
-        // Mended while it runs: everything goes into the new file.
+        // Repaired while the proxy runs: everything goes into the new file.
         fs::remove_file(folder.database()).expect("moved away");
         let written = || proxy.log().contains("everything is in the database again");
         assert!(wait_until(PATIENCE, written), "{}", proxy.log());

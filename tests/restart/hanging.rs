@@ -1,5 +1,5 @@
-//! A store that hangs: its thread is stopped where it waits for the disk, in the middle of a
-//! commit, and comes back when the test lets go.
+//! A store that hangs: the test stops its thread where it waits for the disk, in the middle of a
+//! commit, and lets it go on later.
 
 use std::fs;
 use std::ptr;
@@ -15,10 +15,11 @@ use crate::{Folder, plan};
 
 /// When a commit counts as failed.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// What does not wait for the store takes less, also on a busy machine.
+/// Upper limit for answers that do not wait for the store, on a busy machine too.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
-/// What an INVITE to this room is answered, and how soon.
+/// The answer to an INVITE to this room: its code, whether it has Retry-After, and how long it
+/// took.
 fn call(proxy: &Proxy, user: &str, room: &str) -> (u16, bool, Duration) {
     let agent = Agent::new(user, proxy.sip, Transport::Udp);
     let started = Instant::now();
@@ -27,7 +28,7 @@ fn call(proxy: &Proxy, user: &str, room: &str) -> (u16, bool, Duration) {
     (answer.code, comes_again, started.elapsed())
 }
 
-/// What promises no change does not wait for the store: messages and refusals.
+/// Messages and refusals promise no change, so they do not wait for the store.
 fn goes_on(proxy: &Proxy, alice: &Participant) {
     let started = Instant::now();
     alice.say("is anybody there?");
@@ -37,8 +38,8 @@ fn goes_on(proxy: &Proxy, alice: &Participant) {
     assert!(took < AT_ONCE, "{took:?}\n{}", proxy.log());
 }
 
-/// Somebody joins, and their 200 comes when the commit has counted as failed. Until then nobody
-/// knows what there is of a room that was not asked for before.
+/// A user joins, and gets the 200 when the commit has counted as failed. Until then nobody knows
+/// the stored state of a room that was not looked up before.
 fn joins_late(proxy: &Proxy, alice: &Participant, hang: &Hang) -> Participant {
     thread::scope(|scope| {
         let bob = scope.spawn(|| {
@@ -60,7 +61,7 @@ fn joins_late(proxy: &Proxy, alice: &Participant, hang: &Hang) -> Participant {
     })
 }
 
-/// How often a line was logged.
+/// Number of times a line was logged.
 fn logged(proxy: &Proxy, words: &str) -> usize {
     proxy.log().matches(words).count()
 }
@@ -81,7 +82,7 @@ fn a_commit_that_does_not_return_counts_as_failed_and_one_snapshot_makes_it_good
         let mut alice = Participant::join(&proxy, "alice", Transport::Udp, "lobby").stays();
         let hang = Hang::at_next_commit(&proxy);
         let mut bob = joins_late(&proxy, &alice, &hang).stays();
-        // Nobody waits any more, and what cannot be read is not taken for what is not there.
+        // Nobody waits any more, and unreadable data does not count as missing.
         let (code, _, took) = call(&proxy, "carol", "lobby");
         assert!(code == 200 && took < AT_ONCE, "{code} {took:?}");
         let (code, comes_again, took) = call(&proxy, "dave", "unheard-of");
@@ -150,14 +151,15 @@ fn a_proxy_whose_store_hangs_stops_in_time() {
     });
 }
 
-/// How often it is looked whether a thread that hangs has been killed.
+/// How often to check whether a hanging thread has been killed.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The store's thread of a proxy, followed from one system call to the next by a thread of ours
-/// (ptrace) until it would sync a file; there it stays. To the proxy that is a disk that hangs.
+/// The store's thread of a proxy, traced from one system call to the next by a thread of ours
+/// (ptrace) until it would sync a file; there it stays. To the proxy, that looks like a disk that
+/// hangs.
 struct Hang {
     stopped: Receiver<()>,
-    /// Dropped, it lets the thread go on.
+    /// Dropping it lets the thread go on.
     release: Sender<()>,
     tracer: thread::JoinHandle<()>,
 }
@@ -202,7 +204,7 @@ impl Hang {
         self.stopped.recv_timeout(PATIENCE).expect("a commit");
     }
 
-    /// The disk is back.
+    /// Ends the hang.
     fn ends(self) {
         drop(self.release);
         self.tracer.join().expect("a tracer");
@@ -234,7 +236,7 @@ fn wait(thread: libc::pid_t) -> libc::c_int {
     status
 }
 
-/// Whether the thread has ended with its process, whose parent hears of that when we have.
+/// Whether the thread has ended with its process; its parent learns of that after us.
 fn is_over(thread: libc::pid_t) -> bool {
     let mut status = 0;
     // SAFETY: the status is ours.
@@ -242,7 +244,7 @@ fn is_over(thread: libc::pid_t) -> bool {
     found == thread
 }
 
-/// Whether the thread has stopped on its way into a system call that waits for the disk.
+/// Whether the thread has stopped at the entry to a system call that waits for the disk.
 fn syncs(thread: libc::pid_t, status: libc::c_int) -> bool {
     if libc::WSTOPSIG(status) != libc::SIGTRAP | 0x80 {
         return false;

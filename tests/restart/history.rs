@@ -1,4 +1,4 @@
-//! The history of rooms: who comes in sees what was said before, over restarts too.
+//! The history of rooms: newcomers get earlier messages, over restarts too.
 
 use serde_json::json;
 
@@ -22,14 +22,14 @@ fn join(proxy: &Proxy, user: &str) -> Participant {
     Participant::join(proxy, user, Transport::Udp, "den")
 }
 
-/// The next messages it hears, as they were sent.
+/// The next messages it receives must be these.
 fn hears_all(one: &Participant, messages: &[&Vec<u8>]) {
     for message in messages {
         one.hears(message);
     }
 }
 
-/// Whoever has missed nothing hears this next.
+/// Checks that `one` has missed nothing: the next message they receive is this one.
 fn hears_nothing_but(one: &Participant, speaker: &Participant, text: &str) {
     let words = speaker.say(text);
     one.hears(&words);
@@ -102,7 +102,7 @@ fn a_history_outlives_an_empty_room_and_ends_by_management() {
         let carol = join(&proxy, "carol");
         hears_all(&carol, &[&said[0], &said[1]]);
         order(&proxy, "end", DEN);
-        // What was answered is kept.
+        // An answered message is stored.
         assert_eq!(history_in(&folder.database(), DEN), Vec::<String>::new());
         order(&proxy, "create", &format!("{DEN};history=2"));
         let dave = join(&proxy, "dave");
@@ -138,7 +138,7 @@ fn without_a_database_a_history_lasts_as_long_as_the_proxy() {
     });
 }
 
-/// Private messages, and what says that somebody is typing, are nobody's business later.
+/// Private messages and typing notices do not belong to the history.
 #[test]
 fn what_is_not_said_to_the_room_is_not_in_the_file() {
     on_every_host(|host| {

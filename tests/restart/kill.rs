@@ -1,5 +1,5 @@
-//! SIGKILL of everything at random moments: what clients were promised holds afterwards.
-//! `KILL_ROUNDS` says how many rounds.
+//! SIGKILL of everything at random moments: the promises to clients hold afterwards. `KILL_ROUNDS`
+//! sets the number of rounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream};
@@ -19,10 +19,10 @@ use crate::{Folder, plan};
 
 const GUESTS: usize = 12;
 const ROUNDS: usize = 4;
-/// How long an answer may take before the asker takes the proxy for dead.
+/// Longest wait for an answer before the client takes the proxy for dead.
 const ONE_ANSWER: Duration = Duration::from_secs(2);
 
-/// What its client was promised.
+/// The proxy's promise to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
     /// Its INVITE had a 200.
@@ -41,7 +41,7 @@ struct Guest {
     dialog: Option<Dialog>,
     link: Option<Link>,
     promise: Promise,
-    /// Once its NICKNAME had a 200.
+    /// The nickname, once its NICKNAME had a 200.
     nickname: Option<String>,
     random: u64,
 }
@@ -71,7 +71,7 @@ impl Guest {
         self.random % sides
     }
 
-    /// Comes, goes, talks, until nobody answers any more.
+    /// Joins, leaves and talks until nobody answers any more.
     fn live(&mut self, msrp: SocketAddr, over: &AtomicBool, done: &AtomicUsize) {
         let mut answered = true;
         while answered && !over.load(Ordering::Relaxed) {
@@ -166,7 +166,7 @@ impl Guest {
         answer.is_some_and(|answer| answer.kind == "200")
     }
 
-    /// The proxy is dead: whoever was promised nothing knows of no dialog.
+    /// The proxy is dead: a client without a promise knows of no dialog.
     fn prepare(&mut self) {
         self.link = None;
         self.agent.inbox.drain();
@@ -210,7 +210,7 @@ fn what_was_promised_holds_after_a_kill_at_any_moment() {
         for round in 0..rounds {
             total += play_and_kill(&proxy, &mut guests, round);
             guests.iter_mut().for_each(Guest::prepare);
-            // Whatever was on its way to the watcher when the proxy died.
+            // Messages that were on their way to the watcher when the proxy died.
             while watched.next(&watcher, Duration::ZERO).is_some() {}
             proxy = plan.clone().start();
             for guest in &mut guests {
@@ -239,7 +239,7 @@ fn what_was_promised_holds_after_a_kill_at_any_moment() {
     });
 }
 
-/// How many answers came before the proxy was killed.
+/// Number of answers before the proxy was killed.
 fn play_and_kill(proxy: &Proxy, guests: &mut [Guest], round: usize) -> usize {
     let (over, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {

@@ -17,7 +17,7 @@ use harness::host::Host;
 use harness::plan::Plan;
 use tempfile::TempDir;
 
-/// A folder that outlives its proxies, and goes with the test.
+/// A folder that outlives its proxies, and is deleted with the test.
 struct Folder(TempDir);
 
 impl Folder {
@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-/// The example of a proxy that remembers, told to be quick.
+/// The example of a proxy with a database, with short timers.
 fn plan(host: &Host, folder: &Folder) -> Plan {
     Plan::new(host)
         .example("persistent")
@@ -39,7 +39,7 @@ fn plan(host: &Host, folder: &Folder) -> Plan {
         .parameter("rejoin_grace", 3)
 }
 
-/// `make bench` does it with ten times as many, and says how long it takes.
+/// `make bench` does it with ten times as many, and prints the duration.
 #[test]
 fn flow4_a_crowd_is_restored_and_reconciled_and_nobody_hears_of_it() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Stops in order, and what comes after them.
+//! Orderly stops, and the starts after them.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn flow4_who_answers_is_back_without_a_word_and_who_does_not_leaves() {
         let words = alice.say("I am back");
         bob.hears(&words);
         for one in [&mut alice, &mut bob] {
-            // The next version, in full: an orderly stop loses no count.
+            // The next version, as a full document: an orderly stop loses no count.
             let subscription = one.subscription.as_mut().expect("a subscription");
             let before = subscription.roster.version().expect("a document");
             subscription
@@ -132,7 +132,7 @@ fn a_lobby_that_nobody_is_in_costs_nothing_to_restart() {
     });
 }
 
-/// What an operator was answered is a promise too.
+/// The answer to an operator is a promise, too.
 #[test]
 fn rooms_roles_and_bans_of_management_outlast_a_kill() {
     on_every_host(|host| {

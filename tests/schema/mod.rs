@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// `Err` holds what `xmllint` said.
+/// `Err` holds the output of `xmllint`.
 pub fn validate(xml: &str) -> Result<(), String> {
     let grammar = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/conference-info.rng");
     lint(xml, "--relaxng", &grammar)?;
@@ -66,8 +66,8 @@ fn lint_files(files: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// `rfc/conference-info.xsd` in the folder that MSRP_CONFERENCE_SHARED names, or in one
-/// called `shared` beside the repository. Copyright keeps it out of the repository.
+/// `rfc/conference-info.xsd` in the folder that MSRP_CONFERENCE_SHARED names, or in one called
+/// `shared` beside the repository. Its copyright keeps it out of the repository.
 fn rfc_schema() -> Option<&'static Path> {
     static SCHEMA: OnceLock<Option<PathBuf>> = OnceLock::new();
     let schema = SCHEMA.get_or_init(|| {
@@ -97,7 +97,7 @@ fn lint(xml: &str, kind: &str, schema: &Path) -> Result<(), String> {
         .spawn()
         .map_err(|error| format!("xmllint (package libxml2-utils): {error}"))?;
     if let Some(mut stdin) = xmllint.stdin.take() {
-        // A broken pipe means that xmllint has found fault already; it says so below.
+        // A broken pipe means that xmllint has found an error already, which it reports below.
         let _ = stdin.write_all(xml.as_bytes());
     }
     let output = xmllint.wait_with_output().map_err(|e| e.to_string())?;

@@ -85,7 +85,7 @@ fn flow4_talk_goes_on_without_a_focus_and_a_new_one_learns_what_it_missed() {
 
     let focus = Focus::start(&folder.socket());
     assert_eq!(focus.connected(), SwitchRun(1));
-    // Nothing says when the switch has noticed carol's loss, so ask until it has.
+    // Nothing shows when the switch has noticed carol's loss, so ask until it has.
     let gone = |stands: &[(String, Standing, Option<String>)]| {
         stands
             .iter()
@@ -228,7 +228,7 @@ fn another_run_of_the_switch_has_nobody() {
     assert!(counted, "counters of both runs: {:?}", focus.totals());
 }
 
-/// Another focus does this while the switch lives on where it does not find it.
+/// Lets another focus do this while the switch lives on where that focus does not find it.
 fn out_of_reach(folder: &Folder, focus: Focus, then: impl FnOnce(&Focus)) -> Focus {
     let hidden = folder.path().join("hidden");
     std::fs::rename(folder.socket(), &hidden).unwrap();
@@ -293,7 +293,7 @@ fn a_listener_the_switch_does_not_have_is_said() {
         let named = [right.clone(), wrong];
         let checked = check_listeners(&socket, &named).expect_err("contradicts");
         assert!(checked.starts_with(&said), "{checked}");
-        // Nobody drives the switch by asking.
+        // A query does not drive the switch.
         let focus = Focus::expecting(&socket, named.to_vec());
         focus.logs(&said);
         focus.stop();

@@ -1,5 +1,5 @@
-//! The history of rooms with the switch outside: what is said while no focus is there belongs
-//! to it, too.
+//! The history of rooms with the switch outside: messages sent while there is no focus belong to
+//! it, too.
 
 use crate::harness::agent::Transport;
 use crate::harness::on_every_host;
@@ -40,7 +40,7 @@ fn flow4_what_is_said_while_nobody_drives_is_in_the_history_whoever_dies() {
         hears_texts(&bob, &["one"]);
         await_history(&database, DEN, &["one"]);
 
-        // The proxy dies, and the talk goes on.
+        // The proxy dies, and the conversation goes on.
         proxy.kill_all();
         alice.say("nobody drives");
         hears_texts(&bob, &["nobody drives"]);
@@ -52,7 +52,7 @@ fn flow4_what_is_said_while_nobody_drives_is_in_the_history_whoever_dies() {
         hears_texts(&bob, &["back again"]);
         await_history(&database, DEN, &["one", "nobody drives", "back again"]);
 
-        // The switch dies: its next run has the history from the focus.
+        // The switch dies: its next run gets the history from the focus.
         drop((program, carol));
         let program = Program::start_at(&folder, port, &[]);
         drives(&proxy, 2);

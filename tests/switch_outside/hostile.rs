@@ -1,4 +1,4 @@
-//! What comes on the control socket and is no focus, or a bad one.
+//! Hostile peers of the control socket: they are no focus, or a bad one.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -40,7 +40,7 @@ fn rest(mut stream: &UnixStream) -> Vec<u8> {
     }
 }
 
-/// What the switch says after its preamble.
+/// The switch's frames after its preamble.
 struct Said {
     stream: UnixStream,
     frames: Frames,
@@ -133,7 +133,7 @@ fn the_same_focus_on_a_new_connection_takes_over_and_its_old_orders_come_first()
     let mut second = connect(&folder);
     second.write_all(&hello(7, 70)).unwrap();
     let mut said_second = Said::new(second.try_clone().unwrap());
-    // The switch lets go of the old connection and still reads what was written to it.
+    // The switch disconnects the old connection and still reads what was written to it.
     assert_eq!(rest(&said.stream), b"");
     let mut order = Vec::new();
     let admit = crate::member::admit(outside.msrp, "alice");
@@ -156,7 +156,7 @@ fn the_same_focus_on_a_new_connection_takes_over_and_its_old_orders_come_first()
             }
         }
     }
-    // Another one is refused with the process that drives.
+    // Another focus is refused with the process id of the present one.
     let mut third = connect(&folder);
     third.write_all(&hello(8, 80)).unwrap();
     let mut said_third = Said::new(third);

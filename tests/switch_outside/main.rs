@@ -1,5 +1,5 @@
-//! The switch outside the proxy (docs/msrp-switchd.md): both ends of the control protocol
-//! together, in this process and with the real `msrp-switchd`. The focus is played by the test.
+//! The switch outside the proxy (docs/msrp-switchd.md): both ends of the control protocol together,
+//! in this process and with the real `msrp-switchd`. The test plays the focus.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,4 +1,4 @@
-//! A participant as the switch sees one: an admission, and an MSRP connection.
+//! A participant from the switch's point of view: an admission, and an MSRP connection.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ pub(crate) fn admit(switch: SocketAddr, name: &str) -> Order {
     Order::Admit(admission(switch, name))
 }
 
-/// One that is connected.
+/// A connected participant.
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) link: Link,
@@ -68,7 +68,7 @@ impl Member {
         Frame::request(method, &own_uri(self.switch, &self.name), &self.peer)
     }
 
-    /// Says something to the room; the switch has taken it.
+    /// Sends a text to the room, and waits until the switch has taken it.
     pub(crate) fn say(&self, text: &str) {
         let body = format!(
             "From: <sip:{}@example.com>\r\nTo: <{LOBBY}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}",
@@ -82,7 +82,7 @@ impl Member {
         assert_eq!(self.link.exchange(&frame).kind, "200", "{text}");
     }
 
-    /// Waits for a message; it must be this one.
+    /// Waits for a message, which must be this one.
     pub(crate) fn hears(&self, text: &str) {
         let copy = self.link.request("SEND", PATIENCE);
         let copy = copy.unwrap_or_else(|| panic!("{} does not hear {text:?}", self.name));
@@ -94,7 +94,7 @@ impl Member {
         self.nickname_while(nickname, || {});
     }
 
-    /// With what must happen before it is answered.
+    /// Requests a nickname; `meanwhile` happens before the answer.
     pub(crate) fn nickname_while(&self, nickname: &str, meanwhile: impl FnOnce()) {
         let frame = self.request("NICKNAME");
         let frame = frame.header("Use-Nickname", format!("\"{nickname}\""));

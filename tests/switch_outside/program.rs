@@ -19,7 +19,7 @@ use crate::harness::plan::free_port;
 use crate::harness::proxy::wait_until;
 use crate::stage::{Focus, Folder};
 
-/// A running `msrp-switchd`. Dropped, it is killed.
+/// A running `msrp-switchd`. Dropping it kills it.
 pub(crate) struct Program {
     child: Child,
     pub(crate) msrp: SocketAddr,
@@ -42,7 +42,7 @@ impl Program {
         Self::start_at(folder, free_port(), options)
     }
 
-    /// Waits until it says to systemd that it is ready.
+    /// Waits until it reports to systemd that it is ready.
     pub(crate) fn start_at(folder: &Folder, port: u16, options: &[&str]) -> Self {
         let notify = folder.path().join("notify");
         let _ = fs::remove_file(&notify);
@@ -109,7 +109,7 @@ impl Drop for Program {
     }
 }
 
-/// Expects it not to start; what it said.
+/// Expects it to refuse the start; returns its output.
 fn refused(folder: &Folder, listen: &str, options: &[&str]) -> String {
     let output = command(folder, listen)
         .args(options)
@@ -272,7 +272,7 @@ fn privileges_are_dropped_and_the_socket_is_given_away() {
     Focus::connect(&folder.socket()).join(program.msrp, "alice");
 }
 
-/// It will have to read it again when it changes.
+/// It will have to read the key again when it changes.
 #[test]
 fn a_key_that_only_root_may_read_is_refused_with_the_command_that_mends_it() {
     if !am_root() {
@@ -336,7 +336,7 @@ fn flow4_a_focus_that_is_killed_and_a_switch_that_is_killed() {
             ]
     });
     assert!(known);
-    // Killed, it leaves its socket behind.
+    // After a kill, its socket is left behind.
     drop(program);
     while focus.notice() != Notice::Disconnected {}
     assert!(folder.socket().exists());

@@ -19,7 +19,7 @@ pub(crate) fn plan(host: &host::Host, folder: &Folder, msrp: u16) -> Plan {
         .parameter("switch", format!("unix:{}", folder.socket().display()))
 }
 
-/// With a database, told to be quick.
+/// With a database, and short timers.
 fn quick(host: &host::Host, folder: &Folder, program: &Program) -> Plan {
     plan(host, folder, program.msrp.port())
         .state_in(folder.path())
@@ -33,7 +33,7 @@ pub(crate) fn start(plan: Plan) -> Proxy {
     proxy
 }
 
-/// Waits until it has met a switch so many times.
+/// Waits until it has connected to a switch this many times.
 pub(crate) fn drives(proxy: &Proxy, times: usize) {
     let met = || proxy.log().matches("drives the switch at").count() >= times;
     assert!(wait_until(PATIENCE, met), "{}", proxy.log());
@@ -85,7 +85,7 @@ fn flow4_connections_and_talk_live_through_crashes_of_the_proxy() {
             alice.hears(&words);
             carol.hears(&words);
         }
-        // The main process alone: the conference process notices and lets go.
+        // Kills only the main process: the conference process notices, and disconnects.
         proxy.signal(proxy.pid, "KILL");
         program.logs("has gone (it stopped)");
         let words = carol.say("still nobody");
@@ -120,8 +120,8 @@ fn without_its_switch_a_proxy_answers_503_and_says_so_and_recovers() {
     });
 }
 
-/// An answer cannot leave over TCP any more when the host stops; if it were waited for, the
-/// host would kill the process before its last commit.
+/// An answer cannot leave over TCP any more when the host stops; waiting for it would make the host
+/// kill the process before its last commit.
 #[test]
 fn a_stop_does_not_wait_for_answers_over_connections_that_are_gone() {
     on_every_host(|host| {
@@ -195,7 +195,7 @@ fn flow4_rosters_and_dialogs_live_through_crashes_too() {
     });
 }
 
-/// As an upgrade does it: SIGTERM, and a new one.
+/// As in an upgrade: SIGTERM, and a new proxy.
 #[test]
 fn flow4_a_stop_in_order_ends_nobody() {
     on_every_host(|host| {
@@ -216,7 +216,7 @@ fn flow4_a_stop_in_order_ends_nobody() {
         alice.hears(&words);
         carol.link.close();
         let proxy = start(plan);
-        // No count is lost, as it may be in a crash.
+        // No count is lost, unlike in a crash.
         next_document(&mut alice);
         assert_eq!(version(&alice), before + 1);
         alice.sees(&["alice", "bob"]);
@@ -260,7 +260,7 @@ fn without_a_database_a_stop_in_order_ends_everybody() {
     });
 }
 
-/// How many requests with one of these methods wait in its inbox.
+/// Number of requests with one of these methods in its inbox.
 fn asked(one: &Participant, methods: &[&str]) -> usize {
     one.agent.inbox.count(|it| {
         matches!(&it.message, Message::Request(request)
@@ -273,7 +273,7 @@ fn version(watcher: &Participant) -> u32 {
     subscription.roster.version().expect("a document")
 }
 
-/// Hears these words, after whatever others said before.
+/// Waits for this message, after any others before it.
 fn hears_at_last(one: &Participant, words: &[u8]) {
     while one.hear().body.as_deref() != Some(words) {}
 }
@@ -310,7 +310,7 @@ fn who_loses_the_switch_itself_is_called_by_the_focus() {
     });
 }
 
-/// The example without the lines that hold `word`.
+/// The example without the lines that contain `word`.
 fn without(host: &host::Host, word: &str) -> String {
     let example = root()
         .join("cfg-examples")

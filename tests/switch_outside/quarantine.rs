@@ -1,4 +1,5 @@
-//! The nickname of who has left stays his for a while, whichever of the two dies meanwhile.
+//! The nickname of a user who has left stays reserved for a while, whichever of the two processes
+//! dies meanwhile.
 
 use crate::harness::agent::Transport;
 use crate::harness::on_every_host;
@@ -57,7 +58,7 @@ fn g67_a_nickname_is_kept_by_the_focus_when_the_switch_is_killed() {
     });
 }
 
-/// Both at once: what the store has is all there is.
+/// Both at once: only the stored state is left.
 #[test]
 fn g67_a_nickname_is_kept_by_the_store_when_both_are_killed() {
     on_every_host(|host| {

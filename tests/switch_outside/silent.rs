@@ -1,4 +1,4 @@
-//! A switch that stands still: nobody waits for long, and nothing is half done.
+//! A stopped switch: nobody waits for long, and nothing is half done.
 
 use crate::harness::agent::{Agent, Transport};
 use crate::harness::participant::{Participant, client_path, invite, offer};
@@ -19,12 +19,12 @@ fn f18_a_switch_that_stands_still_gets_callers_503_and_leaves_nothing() {
             .start();
         let met = || proxy.log().contains("drives the switch at");
         assert!(wait_until(PATIENCE, met), "{}", proxy.log());
-        // By TCP, so that no other worker overtakes the one that has her first INVITE.
+        // By TCP, so that no other worker overtakes the one with her first INVITE.
         let mut alice = Participant::join(&proxy, "alice", Transport::Tcp, "lobby");
         alice.link.close();
         assert!(wait_until(PATIENCE, || proxy.statistic("losses") == 1));
         program.signal("STOP");
-        // Her re-INVITE wants a new session; as long as it waits, another is too early.
+        // Her re-INVITE requests a new session; while it waits, another is too early.
         let mut again = || {
             let draft = alice.dialog.request(&alice.agent, "INVITE");
             draft.body("application/sdp", offer(&alice.own_path))

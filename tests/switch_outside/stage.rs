@@ -1,4 +1,4 @@
-//! A switch in this process behind a real control socket, and a focus the test plays.
+//! A switch in this process behind a real control socket, and a focus that the test plays.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::harness::PATIENCE;
 use crate::member::{Member, admit, room};
 
-/// A folder that goes with it.
+/// A folder that is deleted with it.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -115,7 +115,7 @@ impl Focus {
         Self::expecting(path, Vec::new())
     }
 
-    /// One that believes the switch listens there.
+    /// A focus whose operator expects the switch to listen there.
     pub(crate) fn expecting(path: &Path, listen: Vec<Listen>) -> Self {
         let (notices_in, notices) = unbounded();
         let (log_in, log) = unbounded();
@@ -127,7 +127,7 @@ impl Focus {
         }
     }
 
-    /// One that has reached its switch.
+    /// A focus that has connected to its switch.
     pub(crate) fn connect(path: &Path) -> Self {
         let focus = Self::start(path);
         focus.connected();
@@ -149,7 +149,7 @@ impl Focus {
         self.link.as_ref().expect("not stopped").totals()
     }
 
-    /// The next notice that is not about how much was said: those come when they come.
+    /// The next notice, except for message counts, which may come at any time.
     pub(crate) fn notice(&self) -> Notice {
         loop {
             let notice = self.notices.recv_timeout(PATIENCE).expect("a notice");
@@ -174,7 +174,7 @@ impl Focus {
         member
     }
 
-    /// Presents these sessions of the lobby, all it has.
+    /// Reconciles these sessions of the lobby, all that it has.
     pub(crate) fn reconcile(&self, names: &[&str]) -> Vec<(String, Standing, Option<String>)> {
         let sessions: Vec<_> = names.iter().map(|name| SessionId::new(*name)).collect();
         for order in Order::reconcile(&room(), &sessions) {
@@ -183,7 +183,7 @@ impl Focus {
         let stands = loop {
             match self.notice() {
                 Notice::Reconciled { sessions, .. } => break sessions,
-                // A connection that closed a moment ago may be told by itself.
+                // A connection that closed a moment ago may cause a notice of its own.
                 Notice::Lost { .. } => {}
                 other => panic!("{other:?} instead of Reconciled"),
             }
@@ -194,7 +194,7 @@ impl Focus {
             .collect()
     }
 
-    /// As a proxy that stops.
+    /// Stops like a proxy in good order.
     pub(crate) fn stop(mut self) {
         if let Some(link) = self.link.take() {
             link.stop();

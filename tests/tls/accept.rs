@@ -14,7 +14,7 @@ fn sip(name: &str) -> String {
     format!("sip:{name}@example.com")
 }
 
-/// Two who talk over TLS.
+/// Two clients talk over TLS.
 fn talk(host: &str, how: &How<'_>) {
     let (folder, authority) = (Folder::new(), Authority::new());
     let rig = Rig::start(host, folder.files(&authority.certify(&["localhost"])));
@@ -225,7 +225,7 @@ fn certificate_files_are_read_again_when_they_change() {
         alice.bind(&rig.uri("alice"), &peer_uri("alice")).unwrap(),
         "200"
     );
-    // The key of another certificate, then nothing that could be used: the old one stays.
+    // The key of another certificate, then an unusable file: the old certificate stays.
     folder.write("key.pem", "half a ke");
     let shown = |rig: &Rig| {
         let secure = client::secure(rig.tls, &How::default()).unwrap();
@@ -235,7 +235,7 @@ fn certificate_files_are_read_again_when_they_change() {
     folder.files(&new);
     assert_eq!(rig.fingerprint(), new.fingerprint());
     assert_eq!(shown(&rig), new.certificate);
-    // Who was there has noticed nothing.
+    // Existing members have noticed nothing.
     assert_eq!(
         alice.bind(&rig.uri("alice"), &peer_uri("alice")).unwrap(),
         "200"
@@ -362,7 +362,7 @@ fn what_one_turn_writes_is_one_record() {
 fn silent_connections_hold_no_handshake_up() {
     let folder = Folder::new();
     let rig = Rig::start("127.0.0.1", folder.files(&Certified::self_signed(&["a"])));
-    // More than handshakes may be under way; some begin and go on with nothing.
+    // More than the limit of handshakes; some begin and send nothing more.
     let silent: Vec<_> = (0..1_200)
         .map(|number| {
             let mut stream = client::plain(rig.tls).stream;

@@ -1,6 +1,6 @@
 //! Certificates made for one test, in a folder of its own.
 
-// Each test program uses a part of it.
+// Each test program uses only a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs;
@@ -32,7 +32,7 @@ impl Key {
         let key = ecdsa::SigningKey::<P256>::generate().unwrap();
         let mut buffer = [0; 256];
         let spki = key.to_spki_der(&mut buffer).unwrap();
-        // The uncompressed point stands at the end.
+        // The uncompressed point is at the end.
         let point = spki[spki.len() - 65..].to_vec();
         Self { key, point }
     }
@@ -70,7 +70,7 @@ fn parameters(names: &[&str]) -> CertificateParams {
     parameters
 }
 
-/// Who vouches for names.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, Key>,
     certificate: CertificateDer<'static>,
@@ -137,7 +137,7 @@ impl Certified {
     }
 }
 
-/// A folder that goes with the test.
+/// A folder that is deleted with the test.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -151,7 +151,7 @@ impl Folder {
         path
     }
 
-    /// The files of a server that shows this certificate.
+    /// The files of a server with this certificate.
     pub(crate) fn files(&self, own: &Certified) -> TlsFiles {
         TlsFiles {
             certificate: self.write("certificate.pem", &pem("CERTIFICATE", &own.certificate)),

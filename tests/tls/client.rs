@@ -1,4 +1,4 @@
-//! A participant with a hand on its TLS: rustls where the test is about certificates.
+//! A participant that controls its TLS: rustls where the test is about certificates.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,11 +24,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls_graviola::default_provider())
 }
 
-/// How a client does TLS.
+/// TLS settings of a client.
 pub(crate) struct How<'a> {
-    /// Whom it believes; anybody without.
+    /// The trusted authorities; `None` trusts everybody.
     pub(crate) roots: Option<Arc<RootCertStore>>,
-    /// What it shows, and how often.
+    /// Its own certificate, and how many copies of it the client sends.
     pub(crate) own: Option<&'a Certified>,
     pub(crate) copies: usize,
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],
@@ -47,7 +47,7 @@ impl Default for How<'_> {
     }
 }
 
-/// A connection over whatever it is.
+/// A connection over any stream.
 pub(crate) struct Connection<S> {
     pub(crate) stream: S,
     unread: String,
@@ -55,13 +55,13 @@ pub(crate) struct Connection<S> {
 
 pub(crate) type Secure = Connection<StreamOwned<ClientConnection, Wire>>;
 
-/// A connection that counts the records that come.
+/// A connection that counts the received records.
 pub(crate) struct Wire {
     stream: TcpStream,
-    /// Records that have begun.
+    /// Number of records that have begun.
     pub(crate) records: usize,
     head: Vec<u8>,
-    /// Octets of the record that have not come yet.
+    /// Octets of the record still to come.
     rest: usize,
 }
 
@@ -103,7 +103,7 @@ impl Write for Wire {
     }
 }
 
-/// Connects and carries the handshake to its end.
+/// Connects and completes the handshake.
 pub(crate) fn secure(address: SocketAddr, how: &How<'_>) -> io::Result<Secure> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(how.versions)
@@ -201,8 +201,8 @@ impl<S: Read + Write> Connection<S> {
         self.stream.flush().expect("it reads");
     }
 
-    /// Reads a whole message that has this in it; what came before is passed over. `None`
-    /// at the end of the stream.
+    /// Reads a whole message that contains this; skips earlier ones. `None` at the end of the
+    /// stream.
     pub(crate) fn message(&mut self, with: &str) -> Option<String> {
         loop {
             while let Some(message) = self.next() {
@@ -234,7 +234,7 @@ impl<S: Read + Write> Connection<S> {
         assert_eq!(self.message("something else"), None);
     }
 
-    /// Answers the empty SEND that binds a session of ours; what it said.
+    /// Answers the empty SEND that binds a session of ours; returns it.
     pub(crate) fn bound(&mut self, code: u16) -> String {
         let bind = self.message(" SEND").expect("an empty SEND");
         assert!(bind.contains("Byte-Range: 1-0/0\r\n"), "{bind}");
@@ -252,7 +252,7 @@ impl<S: Read + Write> Connection<S> {
         bind
     }
 
-    /// Sends a bodiless SEND; the code of its answer, if one comes.
+    /// Sends a bodiless SEND; returns the code of its answer, if one comes.
     pub(crate) fn bind(&mut self, to: &str, from: &str) -> Option<String> {
         self.write(&format!(
             "MSRP bind1234 SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n\
@@ -262,7 +262,7 @@ impl<S: Read + Write> Connection<S> {
         answer.split(' ').nth(2).map(str::to_owned)
     }
 
-    /// Says something to the room.
+    /// Sends a text to the room.
     pub(crate) fn say(&mut self, to: &str, from: &str, user: &str, room: &str, text: &str) {
         let body =
             format!("From: <{user}>\r\nTo: <{room}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}");
@@ -277,7 +277,7 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
-/// Believes everybody.
+/// Trusts everybody.
 #[derive(Debug)]
 struct Anybody;
 

@@ -11,7 +11,7 @@ use crate::certificates::{Authority, Certified, Folder};
 use crate::client::{self, How};
 use crate::{LOBBY, Rig, admission, peer_uri};
 
-/// A switch that may connect to anybody.
+/// A switch that may connect to any address.
 fn rig(tls: Option<TlsFiles>) -> Rig {
     Rig::with("127.0.0.1", tls, |config| {
         config.dial_allow = DialPolicy(vec![DialRule::Any]);
@@ -22,7 +22,7 @@ fn listener(host: &str) -> TcpListener {
     TcpListener::bind(format!("{host}:0")).unwrap()
 }
 
-/// Somebody who waits for us at this host.
+/// A participant who waits at this host for the switch to connect.
 fn waiting(rig: &Rig, name: &str, listener: &TcpListener, host: &str, secure: bool) -> Admission {
     let scheme = if secure { "msrps" } else { "msrp" };
     let own = if secure { rig.tls } else { rig.tcp };
@@ -57,7 +57,7 @@ fn c60_the_active_side_binds_by_an_empty_send_and_then_talks() {
         let mut bob = client::plain(rig.tcp);
         let uri = format!("{own}/bob;tcp");
         assert_eq!(bob.bind(&uri, &peer_uri("bob")).unwrap(), "200");
-        // Said before alice is bound: it waits for her (C61).
+        // Sent before alice is bound: it waits for her (C61).
         bob.say(
             &uri,
             &peer_uri("bob"),
@@ -101,7 +101,7 @@ fn a_peer_whose_port_opens_late_is_reached() {
     let alice = waiting(&rig, "alice", &listener, "127.0.0.1", false);
     drop(listener);
     rig.admit(alice);
-    // Until the first attempt has surely failed; that nothing is told meanwhile is the point.
+    // Long enough for the first attempt to fail; the test is that no notice comes meanwhile.
     std::thread::sleep(Duration::from_millis(500));
     let listener = TcpListener::bind(address).expect("free again");
     client::accept(&listener).bound(200);
@@ -120,7 +120,7 @@ fn c64_c70_a_connection_is_not_shared_with_who_announced_another_certificate() {
     let other = Certified::self_signed(&["other.example.com"]);
     let unknown = waiting(&rig, "bob", &listener, "127.0.0.1", true);
     rig.admit(with_fingerprint(unknown, other.fingerprint()));
-    // A connection of its own, on which the peer shows what was announced for it.
+    // A connection of its own, on which the peer shows the announced certificate.
     let (mut bob, _) = client::accept_secure(&listener, &other, None).unwrap();
     bob.bound(200);
     rig.bound("bob");
@@ -263,7 +263,7 @@ fn idle_timeout_finds_a_peer_that_has_gone_without_a_word() {
     let (to, from) = (rig.uri("alice"), peer_uri("alice"));
     assert_eq!(alice.bind(&to, &from).unwrap(), "200");
     rig.bound("alice");
-    // Asked and answered, it lives; asked and silent, it is gone.
+    // A peer that answers the probe stays; one that does not is lost.
     alice.bound(200);
     alice.bound(200);
     alice.closed();

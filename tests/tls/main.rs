@@ -1,5 +1,5 @@
-//! MSRP over TLS through the switch pool, over loopback: who gets in, who does not, and what
-//! a change of the certificate does.
+//! MSRP over TLS through the switch pool, over loopback: which clients get in, which do not, and
+//! the effects of a change of the certificate.
 
 mod accept;
 #[path = "../harness/admission.rs"]
@@ -26,9 +26,9 @@ const LOBBY: &str = "sip:lobby@example.com";
 struct Rig {
     pool: Pool,
     notices: Receiver<Notice>,
-    /// Of the TLS listener.
+    /// The TLS listener.
     tls: SocketAddr,
-    /// Of the TCP listener.
+    /// The TCP listener.
     tcp: SocketAddr,
 }
 
@@ -68,7 +68,7 @@ impl Rig {
         }
     }
 
-    /// The next notice of this kind; others are passed over.
+    /// The next notice of this kind; skips others.
     fn await_notice<T>(&self, wanted: impl Fn(Notice) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -90,7 +90,7 @@ impl Rig {
         });
     }
 
-    /// How the session of this name was lost.
+    /// The cause of the loss of this session.
     fn lost(&self, name: &str) -> LossCause {
         self.await_notice(|notice| match notice {
             Notice::Lost { session, cause, .. } => (session.as_str() == name).then_some(cause),
@@ -111,14 +111,14 @@ impl Rig {
         self.await_notice(|notice| matches!(notice, Notice::Admitted { .. }).then_some(()));
     }
 
-    /// Somebody who will connect to the TLS listener.
+    /// Admits a participant who will connect to the TLS listener.
     fn expect(&self, name: &str, fingerprints: Vec<Fingerprint>) {
         self.admit(admission(self.uri(name), name, |peer| {
             peer.fingerprints = fingerprints;
         }));
     }
 
-    /// The URI the switch gave to somebody over TLS.
+    /// The switch's URI for a participant over TLS.
     fn uri(&self, name: &str) -> String {
         format!("msrps://{}/{name};tcp", self.tls)
     }

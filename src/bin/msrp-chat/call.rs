@@ -1,4 +1,4 @@
-//! What a call needs: sockets to the server and the agent that makes the call.
+//! Prerequisites of a call: sockets to the server and the agent that makes the call.
 
 use crate::cli::{Access, Arguments};
 use crate::failure::Failure;
@@ -9,12 +9,12 @@ use msrp_conference::entropy::{self, Entropy, token};
 use msrp_conference::wire::sip::{NameAddr, Params, Uri};
 use std::net::SocketAddr;
 
-/// Session-ids: 130 random bits (RFC 4975 §14.1 asks for 80).
+/// Length of a session-id: 130 random bits (RFC 4975 §14.1 requires 80).
 const SESSION_ID_CHARACTERS: usize = 26;
 /// SIP's own port (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
 
-/// Who calls which room, and how.
+/// Caller, room and transport settings of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) room: String,
@@ -26,7 +26,7 @@ pub(crate) struct Caller {
 }
 
 impl Arguments {
-    /// Who is to call.
+    /// The caller that these arguments describe.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             room: self.room.clone(),
@@ -38,14 +38,14 @@ impl Arguments {
     }
 }
 
-/// Who we are in CPIM: addresses of record.
+/// Our identity in CPIM: addresses of record.
 #[derive(Clone, Debug)]
 pub(crate) struct Me {
     pub(crate) uri: String,
     pub(crate) room: String,
 }
 
-/// The host that gets all SIP, and its port.
+/// The host for all SIP, and its port.
 fn server(caller: &Caller) -> Result<Uri, Failure> {
     match &caller.access.proxy {
         Some(proxy) => uri(&format!("sip:{proxy}")),
@@ -58,13 +58,13 @@ fn uri(text: &str) -> Result<Uri, Failure> {
         .map_err(|_| Failure::unusable("join", "that is no SIP URI", "Write sip:NAME@HOST."))
 }
 
-/// The address that gets all SIP.
+/// The address for all SIP.
 pub(crate) async fn server_address(caller: &Caller) -> Result<SocketAddr, Failure> {
     let server = server(caller)?;
     resolve(&server.host, server.port.unwrap_or(SIP_PORT), None).await
 }
 
-/// Opens the sockets and makes the agent; nothing is sent yet.
+/// Opens the sockets and makes the agent; sends nothing yet.
 pub(crate) async fn open(caller: &Caller) -> Result<(Transport, Agent, Me), Failure> {
     let (room, from) = (uri(&caller.room)?, uri(&caller.from)?);
     let tcp = caller.access.tcp;

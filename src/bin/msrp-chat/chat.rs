@@ -1,5 +1,5 @@
-//! The program's one loop: SIP, MSRP, typed lines and time come in, and are told to the pure
-//! parts; what these want is done.
+//! The program's one loop: passes SIP, MSRP, typed lines and time to the pure parts, and carries
+//! out their outputs.
 
 use crate::call::{self, Me};
 use crate::cli::Arguments;
@@ -17,18 +17,19 @@ use msrp_conference::time::{Clock, Moment};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long leaving may take.
+/// Longest time for leaving.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long the last NOTIFY is waited for after the BYE.
+/// How long to wait for the last NOTIFY after the BYE.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long our last messages may wait for their answers before we leave.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long a lost room has to call back: a little more than the server's own grace of 30 s.
+/// How long a lost room has to call back: slightly more than the server's own grace of 30 s.
 const CALL_BACK: Duration = Duration::from_secs(35);
-/// A lost connection is not worth a line when the room's BYE follows at once.
+/// How long to delay the line about a lost connection: it is not needed when the room's BYE follows
+/// at once.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// So much is shown of a message of ours that was not taken.
+/// Characters to show of a message of ours that was refused.
 const UNSENT_SHOWN: usize = 60;
 
 /// The exit status.
@@ -71,13 +72,13 @@ struct Chat {
     session: Option<Session>,
     connection: Option<Connection>,
     roster: Roster,
-    /// Whom the line editor completes.
+    /// Names that the line editor completes.
     names: Names,
     joined: bool,
     /// The roster has come, or will not.
     roster_settled: bool,
     said: bool,
-    /// The room did not take what the command line had us say.
+    /// The room refused a message from the command line.
     unsaid: bool,
     expected: Vec<String>,
     input_over: bool,
@@ -86,16 +87,16 @@ struct Chat {
     ending: Option<Ending>,
 }
 
-/// The connection is gone and the call is not.
+/// The state of a call whose connection is gone.
 struct Lost {
     reason: String,
-    /// The person has been told.
+    /// The user has been informed.
     told: bool,
-    /// When to tell, then when to give up.
+    /// When to inform the user, and later when to give up.
     next: Moment,
 }
 
-/// The way out.
+/// The state of leaving.
 struct Ending {
     reason: String,
     status: Status,
@@ -169,7 +170,7 @@ impl Chat {
         }
     }
 
-    /// Does what the pure parts want until they want no more.
+    /// Carries out the outputs of the pure parts until there are no more.
     async fn settle(&mut self) {
         loop {
             for (hop, octets) in self.agent.outgoing() {
@@ -206,7 +207,7 @@ impl Chat {
                     .note(now, "The server tells no more who is here.");
             }
             Event::HungUp => self.hung_up(),
-            // Only `check` asks.
+            // Only `check` sends OPTIONS.
             Event::Capable(_) => {}
             Event::Left => {
                 if let Some(ending) = &mut self.ending {
@@ -241,14 +242,14 @@ impl Chat {
             Ok(Some(update)) => {
                 self.roster_settled = true;
                 self.names.know(self.roster.names());
-                // What came before we are in is shown when we are.
+                // A roster that arrives before the join is complete is shown after it.
                 if self.joined || self.arguments.json {
                     self.screen.roster(now, &update, &self.roster);
                 }
             }
             Ok(None) => {}
             Err(RosterError::Apply(_)) => {
-                // What is missing comes with the full document that a refresh brings.
+                // A refresh brings a full document with everything missed.
                 self.roster.forget();
                 self.agent.subscribe(now);
             }
@@ -292,7 +293,7 @@ impl Chat {
     }
 
     fn message(&mut self, message: &Received) {
-        // Signals between programs, nothing to read (RFC 3994, RFC 5438).
+        // Signals between programs, with nothing to read (RFC 3994, RFC 5438).
         if matches!(
             message.media_type.as_str(),
             "application/im-iscomposing+xml" | "message/imdn+xml"
@@ -363,7 +364,7 @@ impl Chat {
         }
     }
 
-    /// What the command line asked for; true when something was done.
+    /// Carries out the actions of the command line; true when it did something.
     fn script(&mut self) -> bool {
         if !self.joined || !self.roster_settled || self.ending.is_some() {
             return false;
@@ -431,7 +432,7 @@ impl Chat {
         );
     }
 
-    /// Starts the way out; the first reason counts.
+    /// Begins to leave; the first reason counts.
     fn leave(&mut self, reason: &str, status: Status) {
         if self.ending.is_none() {
             self.ending = Some(Ending {
@@ -443,7 +444,7 @@ impl Chat {
         }
     }
 
-    /// Our last messages are through: now the BYE. True when it has begun.
+    /// Sends the BYE once our last messages are through; true when it has begun.
     fn begin_to_leave(&mut self) -> bool {
         let now = self.clock.now();
         let busy = self

@@ -1,4 +1,4 @@
-//! What went wrong, in words that say what to do about it.
+//! Errors for people: the failed operation, the reason, and advice.
 
 use std::fmt;
 use std::io;
@@ -6,13 +6,13 @@ use std::io;
 /// One failure, for people and for scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// What was tried: `join`, `connect`, `send`, …
+    /// The attempted operation: `join`, `connect`, `send`, …
     pub(crate) what: &'static str,
     /// The protocol's code, when there is one.
     pub(crate) code: Option<u16>,
-    /// What the other side or the system said.
+    /// The reason that the other side or the system gave.
     pub(crate) reason: String,
-    /// What to do.
+    /// Advice to the user.
     pub(crate) advice: String,
 }
 
@@ -28,10 +28,10 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// `408` is also what a transaction without answer amounts to (RFC 3261 §8.1.3.1).
+/// `408` also stands for a transaction without answer (RFC 3261 §8.1.3.1).
 pub(crate) const TIMEOUT: u16 = 408;
 
-/// What it is called when a host name has no address.
+/// Name of the step that fails when a host name has no address.
 pub(crate) const FIND: &str = "find the server";
 
 impl Failure {
@@ -98,7 +98,7 @@ impl Failure {
         }
     }
 
-    /// A host name without address.
+    /// A host name without an address.
     pub(crate) fn unknown_host(host: &str) -> Self {
         Self {
             what: FIND,
@@ -109,7 +109,7 @@ impl Failure {
         }
     }
 
-    /// Something the other side said that we cannot work with.
+    /// An unusable message from the other side.
     pub(crate) fn unusable(what: &'static str, reason: &str, advice: &str) -> Self {
         Self {
             what,

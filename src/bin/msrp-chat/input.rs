@@ -1,4 +1,4 @@
-//! What people type: lines, and the terminal they come from.
+//! Typed input: lines, and the terminal they come from.
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 
 /// Lines that may wait for the program.
 const WAITING_LINES: usize = 64;
-/// The longest line taken; more would be no chat.
+/// The longest line accepted, in octets.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// A line, understood.
+/// A line, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Say(String),
@@ -26,18 +26,18 @@ pub(crate) enum Command {
         to: String,
         text: String,
     },
-    /// Empty gives the nickname up.
+    /// Empty gives up the nickname.
     Nick(String),
     Help,
     Quit,
-    /// What to say about a line that makes no sense.
+    /// An error text about an invalid line.
     Wrong(String),
 }
 
-/// What Tab makes of a slash.
+/// Tab completions of a slash.
 const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
 
-/// What `/help` says.
+/// Output of `/help`.
 pub(crate) const HELP: &str = "\
 /who             who is in the room
 /msg NAME TEXT   say something to one participant only (\"NAME\" if it has spaces)
@@ -86,26 +86,26 @@ fn split_name(text: &str) -> Option<(String, String)> {
     (!name.is_empty() && !rest.is_empty()).then(|| (name.to_owned(), rest.to_owned()))
 }
 
-/// What the input gives.
+/// An event of the input.
 #[derive(Debug)]
 pub(crate) enum Typed {
     Line(String),
-    /// No more will come.
+    /// The end of the input.
     End,
 }
 
-/// Who is in the room: what Tab completes. The line editor has a thread of its own.
+/// Names of the people in the room, for Tab completion. Shared with the line editor's own thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(Arc<Mutex<Vec<String>>>);
 
 impl Names {
-    /// Those who are in now.
+    /// Replaces the names.
     pub(crate) fn know(&self, names: Vec<String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
-    /// Where the word in front of `end` begins, and what it may become. After `/msg ` that is a
-    /// name, in quotes if it needs them; a name at the beginning of a line is an address.
+    /// Start of the word before `end`, and its possible completions. After `/msg ` these are names,
+    /// in quotes where needed; a name at the beginning of a line is an address.
     fn completions(&self, line: &str, end: usize) -> (usize, Vec<String>) {
         let typed = &line[..end];
         if typed.starts_with('/') && !typed.contains(' ') {
@@ -153,20 +153,20 @@ impl Validator for Names {}
 
 impl Helper for Names {}
 
-/// The editor of lines, with the names it completes.
+/// The line editor, with the names it completes.
 type LineEditor = Editor<Names, DefaultHistory>;
 
-/// Where output goes so that it does not disturb the line being edited.
+/// Prints output without disturbing the line being edited.
 pub(crate) type Printer = Box<dyn FnMut(String) + Send>;
 
-/// The input and how to print beside it.
+/// The input, and the printer for output beside it.
 pub(crate) struct Input {
     pub(crate) lines: mpsc::Receiver<Typed>,
-    /// `None`: plain standard output will do.
+    /// `None`: plain standard output is enough.
     pub(crate) printer: Option<Printer>,
-    /// Lines are typed, and so seen, by a person.
+    /// A person types the lines, and so sees them.
     pub(crate) interactive: bool,
-    /// Whom Tab completes.
+    /// Names that Tab completes.
     pub(crate) names: Names,
     terminal: Option<String>,
 }
@@ -183,7 +183,7 @@ impl Input {
             let settings = stty(&["-g"]);
             let printer = editor.create_external_printer().ok().map(|mut printer| {
                 let print = move |text: String| {
-                    // Nobody is left to be told when the terminal is gone.
+                    // When the terminal is gone, there is nobody left to inform.
                     let _ = printer.print(text + "\n");
                 };
                 Box::new(print) as Printer
@@ -207,7 +207,7 @@ impl Input {
         }
     }
 
-    /// Lines that a test types; what is printed goes to `printer`.
+    /// Lines from a test; output goes to `printer`.
     #[cfg(test)]
     pub(crate) fn scripted(lines: mpsc::Receiver<Typed>, printer: Printer) -> Self {
         Self {
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(tab("zo"), (0, vec!["Zoë: ".to_owned()]));
         assert_eq!(tab("ask zo"), (4, vec!["Zoë ".to_owned()]));
         assert_eq!(tab("nobody").1, [""; 0]);
-        // What Tab writes is understood.
+        // The program understands the completed text.
         let line = format!("/msg {}hi", tab("/msg bo").1[0]);
         let private = Command::Private {
             to: "Bob B.".into(),

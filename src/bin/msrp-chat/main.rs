@@ -1,8 +1,8 @@
-//! `msrp-chat`: a terminal client for SIP chat rooms (RFC 4579, 4575, 4975, 7701), and an
-//! operator's tools made of it.
+//! `msrp-chat`: a terminal client for SIP chat rooms (RFC 4579, 4575, 4975, 7701), and operator's
+//! tools built on it.
 //!
-//! It shares `wire`, `time` and `entropy` with the server, nothing else, so that it tries
-//! the server as a stranger would.
+//! It shares only `wire`, `time` and `entropy` with the server, so that it tests the server as an
+//! independent client would.
 
 #![forbid(unsafe_code)]
 

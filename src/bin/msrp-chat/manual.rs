@@ -1,5 +1,5 @@
-//! What a package puts beside the program: manual pages and shell completions, written from
-//! the command line's own description.
+//! Manual pages and shell completions for packages, generated from the command line's own
+//! description.
 
 use crate::cli::{CommandLine, KnownShell};
 use clap_complete::Shell;
@@ -71,8 +71,8 @@ fn synopsis(usage: &str) -> String {
     format!(".SH SYNOPSIS\n.nf\n{lines}.fi\n")
 }
 
-/// What stands below the options in `--help`. A paragraph that begins with a word and a colon is
-/// a section of that name; indented lines are shown as they are.
+/// The text below the options in `--help`. A paragraph that begins with a word and a colon is a
+/// section of that name; indented lines are shown as they are.
 fn sections(notes: &str) -> String {
     let mut page = String::new();
     for paragraph in notes.split("\n\n") {
@@ -106,7 +106,7 @@ fn body(text: &str) -> String {
     page + if shown { ".fi\n" } else { "" }
 }
 
-/// A line of text for roff: nothing in it is a command.
+/// A line of text for roff, with everything escaped that could be a command.
 fn roff(line: &str) -> String {
     let line = line.replace('\\', "\\e").replace('-', "\\-");
     match line.starts_with(['.', '\'']) {

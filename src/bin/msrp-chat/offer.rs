@@ -5,7 +5,7 @@ use msrp_conference::wire::msrp::UriRef;
 use msrp_conference::wire::sdp::{Attribute, Description, Media};
 use std::net::IpAddr;
 
-/// Where nobody listens: we always connect (RFC 4145 §4.1).
+/// The port of an endpoint that does not listen: we always connect (RFC 4145 §4.1).
 const DISCARD_PORT: u16 = 9;
 
 /// The chat stream of one call.
@@ -19,7 +19,7 @@ pub(crate) struct Stream {
     id: u64,
     version: u64,
     sent: Option<Description>,
-    /// What the room said last.
+    /// The room's latest description.
     pub(crate) peer: Option<Peer>,
 }
 
@@ -28,15 +28,15 @@ pub(crate) struct Stream {
 pub(crate) struct Peer {
     /// Its path as it goes into To-Path.
     pub(crate) path: String,
-    /// Whether it takes message/cpim; without it messages go as plain text.
+    /// Whether it accepts message/cpim; otherwise messages are sent as plain text.
     pub(crate) cpim: bool,
-    /// What the room can do: `nickname`, `private-messages` (RFC 7701 §8).
+    /// The room's features: `nickname`, `private-messages` (RFC 7701 §8).
     pub(crate) chatroom: Option<String>,
-    /// What its certificate is announced by (RFC 8122).
+    /// Fingerprints of its certificate (RFC 8122).
     pub(crate) fingerprints: Vec<Fingerprint>,
 }
 
-/// Why we cannot use what the room said.
+/// Why we cannot use the room's description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StreamError {
     #[error("the answer is no session description")]
@@ -56,7 +56,7 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
-    /// What to do about it.
+    /// Advice to the user.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::NoWebSocket => {
@@ -74,7 +74,7 @@ impl Stream {
         Self::over(address, secure, "tcp", session, id)
     }
 
-    /// The same as browsers come.
+    /// The same in the form of a browser.
     pub(crate) fn over_websocket(address: IpAddr, secure: bool, session: &str, id: u64) -> Self {
         Self::over(address, secure, "ws", session, id)
     }
@@ -96,7 +96,7 @@ impl Stream {
         }
     }
 
-    /// The media line we want; the same text every time, so that a refresh changes nothing.
+    /// Our media line; the same text every time, so that a refresh changes nothing.
     pub(crate) fn offer(&mut self) -> String {
         let protocol = if self.secure {
             "TCP/TLS/MSRP"
@@ -107,7 +107,7 @@ impl Stream {
         self.describe(vec![media])
     }
 
-    /// The answer to an offer in a re-INVITE: as many media lines as it has, ours filled in.
+    /// The answer to an offer in a re-INVITE: as many media lines as the offer has, ours filled in.
     pub(crate) fn answer(&mut self, offer: &[u8]) -> Result<String, StreamError> {
         self.read(offer)?;
         let offered = Description::parse(offer).map_err(|_| StreamError::NotSdp)?;
@@ -129,7 +129,7 @@ impl Stream {
         Ok(self.describe(media))
     }
 
-    /// Takes the room's description in; true when its path has changed.
+    /// Reads the room's description; true when its path has changed.
     pub(crate) fn read(&mut self, octets: &[u8]) -> Result<bool, StreamError> {
         let description = Description::parse(octets).map_err(|_| StreamError::NotSdp)?;
         let media = description.media.iter().find(|media| is_chat(media));
@@ -186,7 +186,7 @@ impl Stream {
         Ok(changed)
     }
 
-    /// The room answers with what we asked for, or we do not talk.
+    /// Checks that the room's answer matches our offer.
     fn agree(&self, secure: bool) -> Result<(), StreamError> {
         match (self.secure, secure) {
             (false, true) => Err(StreamError::Tls),
@@ -206,7 +206,7 @@ impl Stream {
                 Attribute::new("accept-types", "message/cpim text/plain"),
                 Attribute::new("path", self.own_uri.as_str()),
                 Attribute::new("accept-wrapped-types", "text/plain *"),
-                // Always there (RFC 6135 §4.2.1); behind NAT nobody could reach us.
+                // Always present (RFC 6135 §4.2.1); behind NAT nobody could reach us.
                 Attribute::new("setup", "active"),
                 Attribute::new("chatroom", "nickname private-messages"),
             ],
@@ -226,7 +226,7 @@ impl Stream {
             media,
         };
         if self.sent.as_ref().is_some_and(|sent| *sent != description) {
-            // A changed description counts its version up (RFC 3264 §8).
+            // A changed description increases its version (RFC 3264 §8).
             self.version += 1;
             description.origin = format!("- {} {} {place}", self.id, self.version);
         }

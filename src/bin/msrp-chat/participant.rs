@@ -1,5 +1,5 @@
-//! One participant without a screen: a call, its subscription and its chat session, driven
-//! by whoever asks what happens next.
+//! One participant without a screen: a call, its subscription and its chat session, driven by calls
+//! of [`Participant::next`].
 
 use crate::call::{self, Caller, Me};
 use crate::failure::Failure;
@@ -14,34 +14,34 @@ use msrp_conference::time::{Clock, Moment};
 use std::path::PathBuf;
 use tokio::time::sleep;
 
-/// What happens to a participant.
+/// An event of a participant.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The answer to OPTIONS.
     Capable(Capabilities),
-    /// The room took us in: connect.
+    /// The room admitted us: connect.
     Accepted,
     /// The room has moved its chat: connect again.
     Moved,
-    /// The connection is ours.
+    /// The room has bound the connection.
     Bound,
-    /// The call, or the chat that belongs to it, did not come about.
+    /// The call, or its chat, failed.
     Failed(Failure),
-    /// A roster has come; true when the document was a full one.
+    /// A roster arrived; true for a full document.
     Roster(bool),
     /// There will be no roster.
     NoRoster(Failure),
     /// A message came.
     Message(Received),
-    /// One of ours was accepted.
+    /// A message of ours was accepted.
     Sent,
-    /// One of ours was not.
+    /// A message of ours was refused.
     NotSent(Failure),
     /// The chat connection is gone.
     Lost(String),
     /// The room ended the call.
     HungUp,
-    /// We are out.
+    /// We have left the room.
     Left,
 }
 
@@ -102,7 +102,7 @@ impl Participant {
         Ok(())
     }
 
-    /// Says something to everybody; false before the connection is there.
+    /// Sends a text to everybody; false before the connection exists.
     pub(crate) fn say(&mut self, text: &str) -> bool {
         let now = self.clock.now();
         let session = self.session.as_mut();
@@ -134,12 +134,12 @@ impl Participant {
         &self.me.uri
     }
 
-    /// Why the room's certificate is believed; `None` without TLS.
+    /// Why the room's certificate is trusted; `None` without TLS.
     pub(crate) fn trust(&self) -> Option<&Trust> {
         self.connection.as_ref()?.trust()
     }
 
-    /// What the room's certificate says of itself.
+    /// Details of the room's certificate.
     pub(crate) fn certificate(&self) -> Option<Certificate> {
         self.connection.as_ref()?.certificate()
     }
@@ -149,12 +149,12 @@ impl Participant {
         &self.agent
     }
 
-    /// Who is in.
+    /// The current roster.
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
     }
 
-    /// The next thing that happens; `None` when nothing has until `by`.
+    /// The next event; `None` when there is none until `by`.
     pub(crate) async fn next(&mut self, by: Moment) -> Option<News> {
         loop {
             if let Some(news) = self.settle().await {
@@ -190,7 +190,7 @@ impl Participant {
         }
     }
 
-    /// Sends what is to be sent and gives the first thing that is to be told.
+    /// Sends all pending output, and returns the first event to report.
     async fn settle(&mut self) -> Option<News> {
         loop {
             for (hop, octets) in self.agent.outgoing() {
@@ -233,7 +233,7 @@ impl Participant {
         match self.roster.take(octets) {
             Ok(update) => update.map(|update| News::Roster(update.full)),
             Err(RosterError::Apply(_)) => {
-                // What is missing comes with the full document that a refresh brings.
+                // A refresh brings a full document with everything missed.
                 self.roster.forget();
                 self.agent.subscribe(self.clock.now());
                 None
@@ -276,7 +276,7 @@ fn chatted(happening: Happening) -> Option<News> {
     })
 }
 
-/// Reads or writes when there is a connection.
+/// Reads or writes while there is a connection.
 pub(crate) async fn turn(
     connection: &mut Option<Connection>,
 ) -> Result<(), crate::msrp::connection::ConnectionError> {

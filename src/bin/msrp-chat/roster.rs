@@ -1,4 +1,4 @@
-//! Who is in the room, as the applied conference-info documents say (RFC 4575 §4.6).
+//! The people in the room, according to the applied conference-info documents (RFC 4575 §4.6).
 
 use crate::msrp::same_address;
 use msrp_conference::wire::conference_info::{
@@ -7,7 +7,7 @@ use msrp_conference::wire::conference_info::{
 use msrp_conference::wire::sip::Uri;
 use serde::Serialize;
 
-/// One user as shown.
+/// A user in the form to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Shown {
     pub(crate) entity: String,
@@ -21,7 +21,7 @@ impl Shown {
         self.status != EndpointStatus::Disconnected.as_str()
     }
 
-    /// What to call the user: nickname, name, or the user part of the URI.
+    /// Display name of the user: nickname, name, or the user part of the URI.
     pub(crate) fn name(&self) -> &str {
         match (&self.nickname, self.display.as_str()) {
             (Some(nickname), _) if !nickname.is_empty() => nickname,
@@ -31,16 +31,16 @@ impl Shown {
     }
 }
 
-/// A change worth a line.
+/// A change to report in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Joined(String),
-    /// Who, and how (`departed`, `booted`, `failed`; empty when unknown).
+    /// The user's name, and the way they left (`departed`, `booted`, `failed`; empty when unknown).
     Left(String, String),
     Renamed(String, String),
 }
 
-/// What a document did.
+/// The effect of a document.
 #[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) version: u32,
@@ -48,17 +48,17 @@ pub(crate) struct Update {
     pub(crate) full: bool,
     /// The conference has ceased to exist.
     pub(crate) ended: bool,
-    /// It is the first there is.
+    /// It is the first document.
     pub(crate) first: bool,
     pub(crate) changes: Vec<Change>,
 }
 
-/// Why a document was of no use.
+/// Why a document was useless.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RosterError {
     #[error("the roster the server sent cannot be read: {0}")]
     Read(#[from] ReadError),
-    /// A full document must be asked for.
+    /// Request a full document.
     #[error(transparent)]
     Apply(#[from] ApplyError),
 }
@@ -70,7 +70,7 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Takes a document in; `None` when it says nothing new.
+    /// Applies a document; `None` when it contains nothing new.
     pub(crate) fn take(&mut self, octets: &[u8]) -> Result<Option<Update>, RosterError> {
         let before = self.users();
         let first = self.document.is_none();
@@ -93,7 +93,7 @@ impl Roster {
         }))
     }
 
-    /// A new subscription counts its documents anew (§4.3).
+    /// Resets the versions: a new subscription counts its documents anew (§4.3).
     pub(crate) fn forget(&mut self) {
         self.document = None;
     }
@@ -107,14 +107,14 @@ impl Roster {
         users.flat_map(|users| &users.users).map(shown).collect()
     }
 
-    /// Everybody who is in.
+    /// The users who are in.
     pub(crate) fn present(&self) -> Vec<Shown> {
         let mut users = self.users();
         users.retain(Shown::present);
         users
     }
 
-    /// What to call the owner of a URI; `given` is what the message says.
+    /// Display name for a URI; `given` is the name in the message.
     pub(crate) fn name_of(&self, uri: &str, given: &str) -> String {
         let users = self.users();
         let user = users.iter().find(|user| same_address(&user.entity, uri));
@@ -125,19 +125,19 @@ impl Roster {
         }
     }
 
-    /// Whether a document has come.
+    /// Whether a document has arrived.
     pub(crate) fn known(&self) -> bool {
         self.document.is_some()
     }
 
-    /// What those who are in are called.
+    /// Display names of the people in the room.
     pub(crate) fn names(&self) -> Vec<String> {
         let present = self.present();
         present.iter().map(|user| user.name().to_owned()).collect()
     }
 
-    /// The URI of somebody named by nickname, name, URI or user part; if that is nobody's
-    /// but looks like a URI, that.
+    /// The URI of a user with this nickname, name, URI or user part; otherwise the text itself if
+    /// it looks like a URI.
     pub(crate) fn find(&self, wanted: &str) -> Option<String> {
         let users = self.present();
         let same = |name: &str| !name.is_empty() && name.to_lowercase() == wanted.to_lowercase();
@@ -159,7 +159,7 @@ pub(crate) fn short(uri: &str) -> &str {
 
 fn shown(user: &User) -> Shown {
     let statuses = user.endpoints.iter().filter_map(|endpoint| endpoint.status);
-    // Of several devices the one that is furthest in counts.
+    // Of several devices, the one furthest in counts.
     let status = statuses.max_by_key(|status| match status {
         EndpointStatus::Connected => 3,
         EndpointStatus::Disconnected => 0,

@@ -1,4 +1,4 @@
-//! What people see, or scripts read: text lines or one JSON object a line.
+//! Output for people or scripts: text lines, or one JSON object a line.
 
 use crate::failure::Failure;
 use crate::input::Printer;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// Later than this a message is one of the room's history, not one that took its time.
+/// Age from which a message belongs to the room's history rather than being late.
 const LATE: Duration = Duration::from_secs(60);
 
 /// ANSI colours (SGR parameters): times and notices in grey, failures in red.
 const GREY: &str = "90";
 const RED: &str = "31";
-/// Bold, in a colour of the speaker's own.
+/// Bold, in a colour per speaker.
 const SPEAKERS: [&str; 5] = ["1;32", "1;33", "1;34", "1;35", "1;36"];
 
-/// Where the words go.
+/// The output for people or scripts.
 pub(crate) struct Screen {
     json: bool,
     coloured: bool,
@@ -37,7 +37,7 @@ impl Screen {
         }
     }
 
-    /// We are in.
+    /// Reports the join.
     pub(crate) fn joined(&mut self, now: Moment, room: &str, from: &str) {
         match self.json {
             true => self.object(json!({"event": "joined", "room": room, "from": from})),
@@ -48,7 +48,7 @@ impl Screen {
         }
     }
 
-    /// A message.
+    /// Shows a message.
     pub(crate) fn message(&mut self, now: Moment, message: &Received, name: &str) {
         let text = text_of(message);
         if self.json {
@@ -73,7 +73,7 @@ impl Screen {
             true => format!("* {}", visible(&text)),
             false => format!("{}{private}: {}", self.speaker(name), visible(&text)),
         };
-        // A message of the room's history shows when it was said, and that it is one.
+        // A message of the room's history is marked, with its time.
         let past = |said: &Moment| now.saturating_since(*said) >= LATE;
         match message.said.filter(past) {
             Some(said) => self.line_of(now, said, &format!("(earlier) {text}")),
@@ -81,14 +81,14 @@ impl Screen {
         }
     }
 
-    /// What we said ourselves, where it was not typed on this screen.
+    /// Shows a message of our own that was not typed on this screen.
     pub(crate) fn said(&mut self, now: Moment, name: &str, text: &str) {
         if !self.json {
             self.line(now, &format!("{}: {}", self.speaker(name), visible(text)));
         }
     }
 
-    /// The roster after a document.
+    /// Shows the changes that a document made to the roster.
     pub(crate) fn roster(&mut self, now: Moment, update: &Update, roster: &Roster) {
         if self.json {
             return self.object(json!({
@@ -116,7 +116,7 @@ impl Screen {
         }
     }
 
-    /// Who is in.
+    /// Shows the people in the room.
     pub(crate) fn who(&mut self, now: Moment, roster: &Roster) {
         let users = roster.present();
         if self.json {
@@ -136,7 +136,7 @@ impl Screen {
         self.line(now, &text);
     }
 
-    /// Our nickname has changed.
+    /// Reports the change of our nickname.
     pub(crate) fn nickname(&mut self, now: Moment, nickname: &str) {
         match (self.json, nickname) {
             (true, _) => self.object(json!({"event": "nickname", "nickname": nickname})),
@@ -145,7 +145,7 @@ impl Screen {
         }
     }
 
-    /// Something went wrong.
+    /// Reports a failure.
     pub(crate) fn failed(&mut self, now: Moment, failure: &Failure) {
         if self.json {
             return self.object(json!({
@@ -159,7 +159,7 @@ impl Screen {
         self.line(now, &format!("! {}", visible(&failure.to_string())));
     }
 
-    /// Anything else a person should know.
+    /// Shows any other information.
     pub(crate) fn note(&mut self, now: Moment, text: &str) {
         match self.json {
             true => self.object(json!({"event": "note", "text": text})),
@@ -167,7 +167,7 @@ impl Screen {
         }
     }
 
-    /// We are out.
+    /// Reports the end of the call.
     pub(crate) fn left(&mut self, now: Moment, reason: &str) {
         match self.json {
             true => self.object(json!({"event": "left", "reason": reason})),
@@ -179,7 +179,7 @@ impl Screen {
         self.line_of(now, now, text);
     }
 
-    /// A line about another moment: with the day, if that is not today.
+    /// A line about another time, with the date if it is not today's.
     fn line_of(&mut self, now: Moment, moment: Moment, text: &str) {
         let time = time_of_day(moment, self.offset);
         let (today, day) = (day(now, self.offset), day(moment, self.offset));
@@ -216,14 +216,14 @@ impl Screen {
             Some(printer) => printer(text),
             None => {
                 let mut out = std::io::stdout().lock();
-                // Whoever read us has gone; the call still ends in good order.
+                // The reader of our output has gone; the call still ends in good order.
                 let _ = writeln!(out, "{text}").and_then(|()| out.flush());
             }
         }
     }
 }
 
-/// On a terminal, unless its user wants none (https://no-color.org).
+/// Whether to use colours: on a terminal, unless its user wants none (https://no-color.org).
 fn is_coloured() -> bool {
     let says = |name: &str| std::env::var(name).unwrap_or_default();
     std::io::stdout().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb"
@@ -238,7 +238,7 @@ fn went(way: &str) -> &'static str {
     }
 }
 
-/// The text of a message, or what stands for what is no text.
+/// The text of a message, or a placeholder for other content.
 pub(crate) fn text_of(message: &Received) -> String {
     match message.media_type.as_str() {
         "text/plain" | "" => String::from_utf8_lossy(&message.content).into_owned(),
@@ -246,8 +246,9 @@ pub(crate) fn text_of(message: &Received) -> String {
     }
 }
 
-/// Text of a peer without what a terminal would obey: control characters, and the marks that
-/// reverse the order of what follows. Further lines are indented, lest they look like ours.
+/// Text of a peer without characters that a terminal would act on: control characters, and the
+/// marks that reverse the order of text. Further lines are indented, so that they do not look like
+/// ours.
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let lines = text.trim_end().replace("\r\n", "\n");
@@ -268,15 +269,15 @@ fn single(text: &str) -> String {
     visible(&text.replace(['\r', '\n'], " "))
 }
 
-/// A name, in quotes unless it is of letters, digits and the few marks that names have: so that
-/// nobody's name reads as a notice, a time, or the end of the name.
+/// A name, in quotes unless it consists of letters, digits and the few marks common in names, so
+/// that a name cannot look like a notice, a time, or the end of the name.
 fn named(name: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.'".contains(letter);
     let is_word = |word: &str| word.starts_with(char::is_alphanumeric) && word.chars().all(plain);
     quoted_unless(name, |name| name.split(' ').all(is_word))
 }
 
-/// A name in a notice, whose own words could be taken for the notice's.
+/// A name in a notice; quoted if it could be confused with the notice's own words.
 fn noticed(name: &str) -> String {
     quoted_unless(&named(name), |name| {
         !name.contains(' ') || name.starts_with('"')
@@ -284,7 +285,7 @@ fn noticed(name: &str) -> String {
 }
 
 fn quoted_unless(name: &str, harmless: impl Fn(&str) -> bool) -> String {
-    /// Longer names are cut.
+    /// Characters of a name; longer ones are cut.
     const MOST: usize = 64;
     if harmless(name) && name.chars().count() <= MOST {
         return name.to_owned();
@@ -312,8 +313,8 @@ fn time_of_day(now: Moment, offset: i64) -> String {
     )
 }
 
-/// The standard library knows no local time, and the C library's needs unsafe code: `date`
-/// is asked once. UTC when it does not tell.
+/// The offset of local time. The standard library does not know it, and the C library's function
+/// needs unsafe code, so `date` is run once. UTC when that fails.
 fn local_offset() -> i64 {
     let output = std::process::Command::new("date").arg("+%z").output();
     let text = output
@@ -401,7 +402,7 @@ mod tests {
         );
     }
 
-    /// A notice begins with a star, and what follows it is in nobody's hands.
+    /// A notice begins with a star, and no name can control the text behind it.
     #[test]
     fn nobodys_name_reads_as_a_notice() {
         for (name, shown) in [

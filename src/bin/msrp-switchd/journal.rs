@@ -1,4 +1,4 @@
-//! The log on standard error, and what systemd wants to know.
+//! The log on standard error, and notifications to systemd.
 
 use std::env;
 use std::io::Write;
@@ -16,12 +16,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Writes what comes, as long as anybody may send.
+    /// Writes lines as long as any sender exists.
     pub(crate) fn start(lines: Receiver<Line>, most: Level) -> Self {
         let to_journal = is_journal();
         let write = move || {
             for line in lines.iter().filter(|line| line.level <= most) {
-                // Nobody to tell if it fails.
+                // If this fails, there is nobody left to inform.
                 let _ = writeln!(std::io::stderr(), "{}", shown(&line, to_journal));
             }
         };
@@ -30,7 +30,7 @@ impl Journal {
         }
     }
 
-    /// Waits until everything is written; every sender must be gone.
+    /// Waits until everything is written; every sender must have been dropped.
     pub(crate) fn finish(self) {
         if let Some(writer) = self.writer {
             let _ = writer.join();
@@ -38,15 +38,15 @@ impl Journal {
     }
 }
 
-/// systemd names device and inode of what it connected to the journal (systemd.exec(5)); a
-/// child may have inherited the name and not the file.
+/// Whether standard error is the journal. systemd gives device and inode of the file it connected
+/// to the journal (systemd.exec(5)); a child may have inherited the variable and not the file.
 fn is_journal() -> bool {
     let stream = env::var("JOURNAL_STREAM").unwrap_or_default();
     fstat(std::io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
-/// For the journal with the level it understands (sd-daemon(3)), else in words. A line end in
-/// the text would begin a line of its own.
+/// A line for the journal, with the level in its form (sd-daemon(3)), or for people, with the level
+/// in words. A line end in the text would begin a line of its own.
 fn shown(line: &Line, to_journal: bool) -> String {
     let (number, word) = match line.level {
         Level::Error => (3, "error"),
@@ -63,7 +63,7 @@ fn shown(line: &Line, to_journal: bool) -> String {
     }
 }
 
-/// sd_notify(3); nothing without systemd.
+/// Sends a notification (sd_notify(3)); does nothing without systemd.
 pub(crate) fn tell_systemd(state: &str) {
     let Some(name) = env::var("NOTIFY_SOCKET").ok() else {
         return;

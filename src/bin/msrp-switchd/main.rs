@@ -1,7 +1,7 @@
-//! `msrp-switchd`: the MSRP switch as a process of its own, so that participants' connections
-//! and conversations live through a restart or a crash of the proxy.
+//! `msrp-switchd`: the MSRP switch as a process of its own, so that participants' connections and
+//! conversations survive a restart or a crash of the proxy.
 //!
-//! The same code as in the module: `net::Pool` with `remote::serve` around it. Here stand
+//! The same code as in the module: `net::Pool` with `remote::serve` around it. This program adds
 //! only the command line, the control socket's file, the log, signals and privileges.
 
 #![forbid(unsafe_code)]
@@ -29,7 +29,7 @@ use options::Arguments;
 use privileges::Identity;
 use socket::ControlSocket;
 
-/// Why it does not start, one line for the operator.
+/// Why the program does not start, in one line for the operator.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -48,7 +48,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Before any thread: all of them inherit it.
+    // Before any thread starts: all of them inherit the mask.
     let signals = block_signals();
     let (log, lines) = unbounded();
     let journal = Journal::start(lines, arguments.log_level);
@@ -70,12 +70,12 @@ fn run(arguments: &Arguments, signals: SigSet, log: Sender<Line>) -> Result<(), 
     let stop = on_signal(signals)?;
     socket::check(&arguments.socket)?;
     let (notices, received) = unbounded();
-    // As root only what takes root. Nobody is served before that is given up; the certificate,
-    // too, is read by whom it will be read again by.
+    // Root does only what needs root. The switch serves nobody before it has given root up. The
+    // later user also reads the certificate, as they will have to read it again.
     let listeners = Listeners::bind(&config.listen)?;
     let socket = ControlSocket::bind(&arguments.socket, arguments.socket_mode, &identity)?;
     identity.assume()?;
-    // The loop that serves waits for the notices themselves.
+    // The serving loop waits for the notices itself.
     let pool = Pool::serve(config, listeners, notices, log.clone(), Arc::new(|| ()))?;
     if identity.is_root() {
         let text = "runs as root; --user names somebody with fewer rights";
@@ -101,7 +101,7 @@ fn run(arguments: &Arguments, signals: SigSet, log: Sender<Line>) -> Result<(), 
     Ok(())
 }
 
-/// Takes SIGTERM and SIGINT out of the normal course.
+/// Blocks SIGTERM and SIGINT, for the signal thread to take.
 fn block_signals() -> Result<SigSet, Failure> {
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
     let blocked = signals.thread_block();
@@ -109,7 +109,7 @@ fn block_signals() -> Result<SigSet, Failure> {
     Ok(signals)
 }
 
-/// What is received says that one of them came.
+/// The receiver gets one item when SIGTERM or SIGINT arrives.
 fn on_signal(signals: SigSet) -> Result<Receiver<()>, Failure> {
     let (stop, stopped) = bounded(1);
     let wait = move || {

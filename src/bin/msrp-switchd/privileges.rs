@@ -1,18 +1,18 @@
-//! Whom the process runs as.
+//! The user and group that the process runs as.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 
-/// Whom to run as, and whose the control socket is.
+/// The user and group of the process, and of the control socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     user: Option<User>,
     group: Option<Gid>,
 }
 
-/// Why it cannot run as asked.
+/// Why the process cannot run as this user and group.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
     #[error("--{what}: there is no {what} {name:?}")]
@@ -29,7 +29,7 @@ impl Identity {
     /// Looks the names up.
     ///
     /// # Errors
-    /// There is no such user or group, or only root could become them.
+    /// There is no such user or group, or only root could switch to them.
     pub(crate) fn find(user: Option<&str>, group: Option<&str>) -> Result<Self, IdentityError> {
         let unknown = |what, name: &str| IdentityError::Unknown {
             what,
@@ -70,10 +70,10 @@ impl Identity {
         self.uid().is_root()
     }
 
-    /// Becomes them, with all threads (glibc sees to that) and for good.
+    /// Switches all threads to them (glibc sees to that), for good.
     ///
     /// # Errors
-    /// The kernel refuses, or would let root be had back.
+    /// The kernel refuses, or would allow a return to root.
     pub(crate) fn assume(&self) -> Result<(), IdentityError> {
         if !geteuid().is_root() || (self.user.is_none() && self.group.is_none()) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The control socket's file: whoever may write to it drives the switch.
+//! The control socket's file. A process that may write to it can drive the switch.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -22,15 +22,15 @@ pub(crate) enum SocketError {
     Io { path: PathBuf, error: io::Error },
 }
 
-/// The socket, listening; its file goes with it.
+/// The listening socket; its file is removed with it.
 pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode: another process may have put its own in the place.
+    /// Device and inode: another process may have put its own socket in the same place.
     file: (u64, u64),
 }
 
-/// Makes sure that the path is free; a socket that nobody serves any more is removed.
+/// Makes sure that the path is free; removes a socket that nobody serves any more.
 ///
 /// # Errors
 /// It is not free.
@@ -57,10 +57,10 @@ pub(crate) fn check(path: &Path) -> Result<(), SocketError> {
 }
 
 impl ControlSocket {
-    /// Listens at `path`, for the owner and the group of `identity` as `mode` says.
+    /// Listens at `path`, with the owner and the group of `identity`, and with `mode`.
     ///
     /// # Errors
-    /// The file cannot be made, or not be given away.
+    /// The file cannot be made, or its owner cannot be changed.
     pub(crate) fn bind(path: &Path, mode: u32, identity: &Identity) -> Result<Self, SocketError> {
         Self::try_bind(path, mode, identity).map_err(|error| SocketError::Io {
             path: path.to_owned(),
@@ -69,14 +69,14 @@ impl ControlSocket {
     }
 
     fn try_bind(path: &Path, mode: u32, identity: &Identity) -> io::Result<Self> {
-        // Nobody else gets in before owner and permissions are as they should be.
+        // Nobody else may connect before owner and permissions are right.
         let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
         let listener = UnixListener::bind(path);
         umask(before);
         let listener = listener?;
         let made = fs::symlink_metadata(path)?;
         let (owner, group) = (identity.uid(), identity.gid());
-        // The unit's filter of system calls has no chown: root alone has something to give.
+        // The unit's filter of system calls has no chown; only root needs to change the owner.
         if (made.uid(), made.gid()) != (owner.as_raw(), group.as_raw()) {
             chown(path, Some(owner), Some(group))?;
         }
@@ -101,7 +101,7 @@ impl Drop for ControlSocket {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
         if found.is_ok_and(|file| file == self.file) {
-            // Without the right to do so it stays, and the next start removes it.
+            // Without the right to remove it, it stays, and the next start removes it.
             let _ = fs::remove_file(&self.path);
         }
     }

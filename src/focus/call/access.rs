@@ -1,4 +1,5 @@
-//! Who may come into a conference, as what, and in whose place.
+//! Admission policy of an INVITE: whether the caller may come in, in which role, and in place of
+//! which device.
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
@@ -22,27 +23,27 @@ const MAX_ROOMS_OF_MAKER: usize = 1_000;
 /// Characters of the random part of a factory-made room's name.
 const ROOM_NAME_LENGTH: usize = 16;
 
-/// How somebody comes into a conference.
+/// The accepted terms of a caller's entry into a conference.
 pub(in crate::focus) struct Access {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) user: UserUri,
-    /// What else the caller may call itself.
+    /// Further addresses of the caller.
     pub(in crate::focus) other_uris: Vec<UserUri>,
     pub(in crate::focus) role: Role,
-    /// They have this role only because they start the conference.
+    /// They have this role only because they started the conference.
     pub(in crate::focus) leads: bool,
-    /// The device whose place the new one takes (RFC 3891).
+    /// The device that the new one replaces (RFC 3891).
     pub(in crate::focus) replaces: Option<EndpointId>,
-    /// The caller asked for privacy (RFC 3323, 3325).
+    /// The caller requested privacy (RFC 3323, 3325).
     pub(in crate::focus) private: bool,
-    /// The caller has no address but the one all strangers share (RFC 3323 §4.1.1.3): its
-    /// number, which is in the address it has here.
+    /// The caller's only address is the one all strangers share (RFC 3323 §4.1.1.3): its number,
+    /// which is part of the caller's address in the room.
     pub(in crate::focus) stranger: Option<u32>,
 }
 
 impl Focus {
-    /// What governs a room, if it exists or may be created.
+    /// Policy of a room that exists or may be created.
     pub(in crate::focus) fn policy(
         &self,
         room: &RoomUri,
@@ -63,8 +64,8 @@ impl Focus {
             .then(|| Arc::new(Policy::adhoc(most)))
     }
 
-    /// The rules that management or the configuration has for a room. What management decided
-    /// while we ran counts more.
+    /// The rules that management or the configuration has for a room. Decisions of management
+    /// during this run come first.
     pub(in crate::focus) fn ruled(&self, room: &RoomUri) -> Option<Arc<Policy>> {
         if let Some(made) = self.rooms.kept.made(room) {
             let policy = Policy::kept(made.rules.clone(), self.config.max_participants);
@@ -77,7 +78,7 @@ impl Focus {
         })
     }
 
-    /// What governs a room that exists; a factory is none.
+    /// Policy of a room that exists; a factory is not a room.
     pub(in crate::focus) fn room_policy(&self, room: &RoomUri) -> Verdict<Arc<Policy>> {
         let policy = self.policy(room, Some(false));
         policy
@@ -120,9 +121,9 @@ impl Focus {
         })
     }
 
-    /// The device whose place the new one takes (RFC 3891 §3). Like Join (RFC 3911 §4),
-    /// Replaces counts in the room that the script let the caller ask for, and in no other:
-    /// a Join without a match there is ignored.
+    /// The device that the new one replaces (RFC 3891 §3). Like Join (RFC 3911 §4), Replaces counts
+    /// only in the room that the script let the caller request: there, a Join without a match is
+    /// ignored.
     fn replaced(
         &self,
         headers: &Headers,
@@ -161,11 +162,11 @@ impl Focus {
         }
     }
 
-    /// The rejoin rules of RCS clients: only 404 makes them start a new group, 403 tells
-    /// that they left on purpose.
+    /// The rejoin rules of RCS clients: 404 alone makes them start a new group; 403 means that they
+    /// left on purpose.
     fn check_rejoin(&self, headers: &Headers, room: &RoomUri, user: &UserUri) -> Verdict<()> {
         let Some(conference) = self.rooms.conference(room) else {
-            // A room that a factory once made is never made anew.
+            // A room once made by a factory is not made again.
             return if self.was_made_by_a_factory(room) {
                 Err(Cause::ConferenceEnded.into())
             } else {
@@ -189,7 +190,7 @@ impl Focus {
             && !self.lasts(room)
     }
 
-    /// Behind a factory URI is a new room each time (RFC 4579 §5.4).
+    /// A factory URI makes a new room each time (RFC 4579 §5.4).
     fn room_of_factory(&mut self, room: RoomUri) -> RoomUri {
         if !self.rooms.factories.contains_key(&room) {
             return room;
@@ -201,9 +202,9 @@ impl Focus {
         }
     }
 
-    /// What the caller will be, and whether that is only because they lead the conference: as
-    /// the script says, else what they are by another device, else the leader, else as the
-    /// room's lists say.
+    /// The caller's role, and whether they have it only as the leader of the conference. The script
+    /// decides first, then the role of another device of the caller, then leadership, then the
+    /// room's lists.
     fn role(
         &self,
         incoming: &Incoming,
@@ -222,7 +223,7 @@ impl Focus {
         }
     }
 
-    /// Whether the caller may come in, and there is a place.
+    /// Whether the caller may come in and the room has a place for them.
     pub(in crate::focus) fn check_place(&self, access: &Access) -> Verdict<()> {
         let conference = self.rooms.conference(&access.room);
         let caller = access.caller(conference);
@@ -243,7 +244,7 @@ impl Focus {
 }
 
 impl Access {
-    /// The one who wants to come in.
+    /// The user who wants to come in.
     pub(in crate::focus) fn caller<'a>(&'a self, conference: Option<&'a Conference>) -> Caller<'a> {
         Caller {
             user: &self.user,

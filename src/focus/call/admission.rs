@@ -1,5 +1,5 @@
-//! Focus and switch: every session is admitted there before anything is promised, and what
-//! the switch says comes back here.
+//! Admission of sessions at the switch. The switch admits every session before the focus promises
+//! anything, and its notices arrive here.
 
 use crate::control::{
     Admission, Notice, Order, Peer, RoomPolicy, RoomUri, SessionId, Setup, UserUri,
@@ -21,14 +21,15 @@ use crate::wire::fingerprint::Fingerprint;
 use crate::wire::sip::Headers;
 
 impl Focus {
-    /// Asks the switch to take the endpoint's session in; its answer is the INVITE's answer.
+    /// Asks the switch to admit the endpoint's session; its answer becomes the answer to the
+    /// INVITE.
     pub(in crate::focus) fn ask_admission(
         &mut self,
         now: Moment,
         id: EndpointId,
         answering: Answering,
     ) {
-        // Who sends another INVITE has had the 2xx to the last one.
+        // A peer that sends another INVITE has received the 2xx to the last one.
         self.close_unacknowledged(id);
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint to admit");
@@ -44,7 +45,7 @@ impl Focus {
         }
     }
 
-    /// The endpoint as the switch must know it.
+    /// The endpoint as the switch sees it.
     pub(in crate::focus) fn admission(&self, id: EndpointId) -> Option<Admission> {
         let endpoint = self.rooms.endpoint(id)?;
         let (user, display) = match endpoint.anonymous {
@@ -61,9 +62,10 @@ impl Focus {
             None => (Setup::Passive, Peer::silent()),
         };
         peer.one_send = endpoint.media.one_send();
-        // Observers do not write, whatever was negotiated.
+        // Observers do not write, even if they negotiated it.
         peer.sends &= endpoint.role != Role::Observer;
-        // We connect to who has heard where from: before the ACK our answer may be on its way.
+        // Connect only after the ACK: before that the peer may not have our answer and would not
+        // know who connects.
         if !matches!(endpoint.stage, Stage::Confirmed) {
             peer.dial = None;
         }
@@ -86,14 +88,15 @@ impl Focus {
         })
     }
 
-    /// Whether who signs as this takes a message in one SEND only (`one_send_agents`).
+    /// Whether a client with this User-Agent or Server header takes a message in one SEND only
+    /// (`one_send_agents`).
     pub(in crate::focus) fn takes_one_send(&self, headers: &Headers) -> bool {
         let agent = headers.first("User-Agent").or(headers.first("Server"));
         let pattern = self.one_send_agents.as_ref();
         pattern.is_some_and(|pattern| pattern.is_match(agent.unwrap_or_default()))
     }
 
-    /// RFC 6714 §7.7, U14: a user whose certificate is not the one seen first.
+    /// RFC 6714 §7.7, U14: detects a certificate that differs from the user's first one.
     pub(in crate::focus) fn check_certificate(
         &mut self,
         id: EndpointId,
@@ -121,7 +124,7 @@ impl Focus {
         })
     }
 
-    /// What the switch says.
+    /// Handles a notice of the switch.
     pub(in crate::focus) fn notice(&mut self, now: Moment, notice: Notice) {
         match notice {
             Notice::Admitted { session, .. } => self.admitted(now, &session),
@@ -143,7 +146,7 @@ impl Focus {
                 nickname,
                 change,
             } => {
-                // Whatever he has now, the switch holds what was his before no more.
+                // The switch no longer reserves the old nickname; drop it here too.
                 self.rooms.held_nicknames.remove(&room, &user);
                 self.nickname(now, &room, &user, nickname);
                 self.out.order(Order::Kept { room, change });
@@ -171,7 +174,7 @@ impl Focus {
         }
     }
 
-    /// A session cannot be taken in for now.
+    /// The switch cannot take the session for now.
     pub(in crate::focus) fn not_admitted(&mut self, now: Moment, session: &SessionId, why: Cause) {
         match self.rooms.occupant(session) {
             Some(Occupant::Invitation(id)) => {
@@ -201,7 +204,7 @@ impl Focus {
         let conference = self.rooms.conference(&endpoint.room);
         let welcome = conference.map(|it| it.policy.admits(user));
         if joins && let Some(Err(refusal)) = welcome {
-            // The rules have changed while the switch was asked.
+            // The rules changed while the switch decided.
             return self.abandon(now, id, refusal);
         }
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
@@ -220,7 +223,7 @@ impl Focus {
         }
     }
 
-    /// The 2xx of an INVITE or UPDATE; after an INVITE the ACK is awaited.
+    /// Sends the 2xx of an INVITE or UPDATE; after an INVITE the focus waits for the ACK.
     pub(in crate::focus) fn accept(&mut self, now: Moment, id: EndpointId, answering: Answering) {
         if !self.rooms.endpoints().contains_key(&id) {
             return;
@@ -259,7 +262,7 @@ impl Focus {
             return;
         };
         let named = conference.participants.iter().find(|(uri, participant)| {
-            // The switch knows who wants privacy by the anonymous URI alone.
+            // The switch recognises participants who want privacy by their anonymous URI alone.
             participant
                 .anonymous
                 .map_or(*uri == user, |number| anonymous_uri(number) == *user)

@@ -112,7 +112,7 @@ impl Focus {
             Some(Usage::Leaving(id)) => return self.leave_after_ack(now, id, request),
             _ => return,
         };
-        // The ACK of an earlier INVITE, or one that comes twice, says nothing new.
+        // The ACK of an earlier INVITE, or a repeated one, adds nothing.
         if !self.acknowledge(id, request) {
             return;
         }
@@ -141,7 +141,7 @@ impl Focus {
         }
     }
 
-    /// What the INVITE brought along is said now that the participant is in for certain.
+    /// Sends the message of the INVITE, now that the participant has joined.
     fn say_first(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint that speaks");
@@ -157,7 +157,7 @@ impl Focus {
         }
     }
 
-    /// The peer knows our answer: now the switch may connect to it.
+    /// The peer has our answer: now the switch may connect to it.
     fn connect_after_ack(&mut self, id: EndpointId) {
         let admission = self.admission(id);
         if let Some(admission) = admission.filter(|it| it.peer.dial.is_some()) {
@@ -165,7 +165,8 @@ impl Focus {
         }
     }
 
-    /// New facts about a session. An answer for a fresh one brings the endpoint back.
+    /// Applies a new description to the session. An answer for a fresh session brings the endpoint
+    /// back.
     pub(in crate::focus) fn amend(&mut self, id: EndpointId, accepted: Accepted) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return self.out.broken("no endpoint that describes itself");
@@ -192,8 +193,8 @@ impl Focus {
         }
     }
 
-    /// re-INVITE and UPDATE: a refresh keeps everything as it is, new facts go to the
-    /// switch, a lost session is made anew (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
+    /// re-INVITE and UPDATE. A refresh changes nothing, a new description goes to the switch, and a
+    /// lost session is replaced by a new one (RFC 3261 §14.2, 3311 §5.2, 4975 §8.4).
     fn modify(&mut self, now: Moment, incoming: &Incoming, id: EndpointId) -> Verdict<()> {
         let endpoint = self.rooms.endpoint(id).ok_or(Cause::NoDialog)?;
         if endpoint.owes_answer() {
@@ -201,7 +202,7 @@ impl Focus {
             let pause = self.out.random_below(11).to_string();
             return Err(Refusal::new(Cause::Pending).with("Retry-After", pause));
         }
-        // Glare, or an offer of ours that waits for the answer in the ACK (RFC 3311 §5.2).
+        // Glare, or our own offer still lacks its answer in the ACK (RFC 3311 §5.2).
         if endpoint.offer != Offer::None {
             return Err(Cause::Glare.into());
         }
@@ -220,7 +221,7 @@ impl Focus {
             return Err(Refusal::new(Cause::UnknownBody).with("Accept", ACCEPT));
         }
         if !recipients.is_empty() {
-            // Row L02: lists come with the first INVITE only.
+            // Row L02: only the first INVITE may bring a list.
             return Err(
                 Refusal::new(Cause::UnknownExtension).with("Unsupported", "recipient-list-invite")
             );
@@ -275,7 +276,7 @@ impl Focus {
         let Ok(answer) = Description::parse(&response.body) else {
             return;
         };
-        // Whatever cannot be used changes nothing: the old session runs on.
+        // An unusable answer changes nothing: the old session goes on.
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };

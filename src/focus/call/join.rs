@@ -1,5 +1,5 @@
-//! Joining: INVITE, admission at the switch, 2xx, ACK. Nobody is answered 200 before the switch
-//! has admitted him.
+//! Joining: INVITE, admission at the switch, 2xx, ACK. The switch admits the endpoint before the
+//! focus sends 200.
 
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
@@ -44,7 +44,8 @@ impl Focus {
             return Err(Cause::StoreBehind.into());
         }
         if is_focus(&incoming.request.headers) {
-            // Rooms that are in each other would keep each other alive, and repeat each other.
+            // Two rooms that are members of each other would keep each other alive and repeat each
+            // other's messages.
             return Err(Cause::FocusInFocus.into());
         }
         let access = self.check_access(incoming, room)?;
@@ -139,7 +140,7 @@ impl Focus {
         Ok(endpoint)
     }
 
-    /// A new session id and what our description says about it.
+    /// A new session id and our description for it.
     pub(in crate::focus) fn new_session(
         &mut self,
         towards: Towards<'_>,
@@ -154,7 +155,7 @@ impl Focus {
         (SessionId::new(id), local)
     }
 
-    /// What our description says to everybody in a room; `path` is that of the MSRP URI.
+    /// Our description for everybody in a room; `path` is the path of the MSRP URI.
     pub(in crate::focus) fn local(
         &self,
         towards: Towards<'_>,
@@ -164,7 +165,7 @@ impl Focus {
         let (host, port) = self.msrp_address(towards);
         let secure = towards.secure;
         let scheme = if secure { "msrps" } else { "msrp" };
-        // W05: what the transport is called; the m-line says nothing of it.
+        // W05: the transport parameter of the URI; the m-line does not show it.
         let transport = match self.transport(towards).is_web() {
             true => "ws",
             false => "tcp",
@@ -183,8 +184,8 @@ impl Focus {
         }
     }
 
-    /// Who asks for privacy gets a number for the whole stay (row G06); a second device is
-    /// as anonymous as the first.
+    /// Number of a caller who wants privacy. It stays the same for the whole stay (row G06), on
+    /// every device.
     fn anonymous_number(&mut self, access: &Access) -> Option<u32> {
         let conference = self.rooms.conference(&access.room);
         match conference.filter(|conference| conference.has(&access.user)) {
@@ -195,8 +196,8 @@ impl Focus {
         }
     }
 
-    /// Keys of `<endpoint>` are unique within a user (RFC 4575 §5.7); two dialogs of one
-    /// device share a Contact.
+    /// Key of the new `<endpoint>`. Keys are unique within a user (RFC 4575 §5.7), although two
+    /// dialogs of one device share a Contact.
     fn endpoint_entity(&mut self, access: &Access, target: &str) -> String {
         let Access { room, user, .. } = access;
         if let Some(old) = access.replaces.and_then(|id| self.rooms.endpoint(id)) {
@@ -204,13 +205,13 @@ impl Focus {
         }
         let awaited = self.awaited(room, user).filter(|_| !access.private);
         if let Some(awaited) = awaited.and_then(|id| self.invitation(id)) {
-            // An invited party goes on as the same element, by whatever way it comes.
+            // An invited party keeps its element, by whichever way it joins.
             return awaited.entity.clone();
         }
         self.unique_entity(room, user, target)
     }
 
-    /// The key of a new `<endpoint>` of a user: the address itself, if no other has it.
+    /// The key of a new `<endpoint>` of a user: the address itself, unless another element has it.
     pub(in crate::focus) fn unique_entity(
         &mut self,
         room: &RoomUri,
@@ -238,7 +239,7 @@ impl Focus {
         }
     }
 
-    /// Two devices may have come as one element while neither was in.
+    /// Two devices may have got the same key before either had joined.
     fn keep_key_unique(&mut self, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return self.out.broken("no endpoint that joins");
@@ -278,7 +279,7 @@ impl Focus {
         let Some(conference) = self.rooms.conference_mut(room) else {
             return self.out.broken("no conference that has begun");
         };
-        // A configured room may be watched before anybody comes.
+        // Subscribers may watch a configured room before anybody joins.
         if conference.is_empty() {
             conference.begin(Identity::of(&request.headers));
         }
@@ -289,7 +290,7 @@ impl Focus {
         self.ask_admission(now, id, answering);
     }
 
-    /// The endpoint is in the conference, and in its roster.
+    /// Puts the endpoint into the conference and its roster.
     pub(in crate::focus) fn joined(&mut self, now: Moment, id: EndpointId) {
         self.keep_key_unique(id);
         let Some((endpoint, conference)) = self.rooms.with_conference(id) else {
@@ -349,8 +350,8 @@ impl Focus {
         self.invite_recipients(now, id);
     }
 
-    /// A device that took another's place: the old one gets BYE, the roster stays as it is
-    /// (RFC 3891 §3, row F08).
+    /// Completes a replacement: the old device gets BYE, and the roster stays as it is (RFC 3891
+    /// §3, row F08).
     fn take_over(&mut self, now: Moment, id: EndpointId) {
         let endpoint = self.rooms.endpoint_mut(id);
         let replaced = endpoint.and_then(|it| it.change_rare(|rare| rare.replaces.take()));
@@ -363,7 +364,7 @@ impl Focus {
         }
     }
 
-    /// Where a user has one device, the new one replaces the old (option `devices=one`).
+    /// With one device per user (option `devices=one`), the new device replaces the old.
     fn keep_one_device(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return self.out.broken("no endpoint that has joined");
@@ -386,9 +387,10 @@ impl Focus {
         }
     }
 
-    /// Who referred the caller to this room (RFC 3892 §3), as others may see it: whom the room
-    /// knows, for it referred the caller itself, or whom the caller names. What a caller says
-    /// is repeated and not looked up: it would tell which address is whose number.
+    /// The user who referred the caller to this room (RFC 3892 §3), as others may see them: the
+    /// room knows them if it sent the REFER or invitation itself; otherwise the caller names them.
+    /// The focus repeats the caller's value without a look-up, which would reveal the address
+    /// behind an anonymous number.
     fn referrer(&self, request: &Request, access: &Access) -> Option<String> {
         let Access { room, user, .. } = access;
         let conference = self.rooms.conference(room);
@@ -415,7 +417,7 @@ impl Focus {
     }
 }
 
-/// Our Contact; for a room made by a factory that room's URI.
+/// Our Contact; in a room made by a factory, the URI of that room.
 fn room_contact(dialled: &str, room: &RoomUri, socket: &Socket) -> String {
     let Ok(uri) = dialled.parse::<Uri>() else {
         return contact(room.as_str(), socket);
@@ -434,7 +436,7 @@ fn room_contact(dialled: &str, room: &RoomUri, socket: &Socket) -> String {
     contact(&made.to_string(), socket)
 }
 
-/// The name in From, when From names the caller.
+/// Display name in From, if From names the caller.
 fn display_name(request: &Request, user: &UserUri) -> String {
     request
         .headers

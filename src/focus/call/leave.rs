@@ -1,4 +1,4 @@
-//! The ways out of a room, and who is told what.
+//! The ways out of a room, and their effect on INVITE, dialog and switch.
 //!
 //! | what happens | here | an INVITE that waits gets | its dialog | the switch |
 //! | --- | --- | --- | --- | --- |
@@ -11,8 +11,8 @@
 //! | an invitation ends | `call_off` (invite/) | CANCEL to the party, while it rings | none | Expel |
 //! | the conference ends | `end_conference` | 503 | BYE to all, by `dismiss_all` | Close |
 //!
-//! All but `abandon` of a first INVITE, which was never in, come through `take_out`: there the
-//! endpoint is taken from dialogs, timers, roster and referrals.
+//! All of them call `take_out`, which takes the endpoint from dialogs, timers, roster and
+//! referrals. The exception is `abandon` of a first INVITE, whose endpoint had not joined.
 
 use std::sync::Arc;
 
@@ -36,14 +36,14 @@ use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::{Headers, Method};
 
 impl Focus {
-    /// Ends an endpoint's stay from our side. It is out of the room at once; its connection
-    /// stays until the BYE is answered, a second at most.
+    /// Ends an endpoint's stay from our side. It leaves the room at once; its connection stays
+    /// until the BYE is answered, for at most a second.
     pub(in crate::focus) fn dismiss(&mut self, now: Moment, id: EndpointId, reason: ByeReason) {
         let method = reason.method();
         let granted = self.take_back(id, reason.cause());
         self.abandon(now, id, reason.cause());
         if granted.is_some_and(|answer| answer.starts_dialog()) {
-            // There is no dialog to end: its 2xx has not left.
+            // No dialog to end: its 2xx has not left.
             return self.depart(now, id, method);
         }
         self.end_referrals_of(now, id);
@@ -87,7 +87,7 @@ impl Focus {
         id
     }
 
-    /// A BYE has its outcome: its peer knows, and the connection may close.
+    /// A BYE has its outcome: the peer is informed, and the connection may close.
     pub(in crate::focus) fn farewell_over(&mut self, request: RequestId) {
         if let Some((room, session)) = self.rooms.parting.remove(&request) {
             self.out.order(Order::Expel { room, session });
@@ -138,7 +138,8 @@ impl Focus {
         self.end_if_empty(now, &endpoint.room);
     }
 
-    /// A user has left with their last device, and with the last user the conference is over.
+    /// Reports that a user has left with their last device, and that the conference is over once
+    /// its last user has left.
     fn tell_left(&mut self, endpoint: &Endpoint, method: DisconnectionMethod) {
         let Some(conference) = self.rooms.conference_mut(&endpoint.room) else {
             return self.out.broken("no conference of who leaves");
@@ -162,7 +163,7 @@ impl Focus {
         }
     }
 
-    /// Some rooms end when who made them leaves (RFC 4579 §5.12).
+    /// Some rooms end when their creator leaves (RFC 4579 §5.12).
     fn end_with_creator(&mut self, now: Moment, left: &Endpoint) {
         let Some(conference) = self.rooms.conference_mut(&left.room) else {
             return self.out.broken("no conference of who leaves");
@@ -177,8 +178,8 @@ impl Focus {
         self.dismiss_all(now, &left.room);
     }
 
-    /// Removes a user: every device, those that are just joining too, every invitation, and
-    /// their subscriptions (rows F06, F07).
+    /// Removes a user: every device, including those that are joining, every invitation, and their
+    /// subscriptions (rows F06, F07).
     pub(in crate::focus) fn remove(&mut self, now: Moment, room: &RoomUri, user: &UserUri) {
         let Some(conference) = self.rooms.conference(room) else {
             return;
@@ -202,7 +203,7 @@ impl Focus {
             .log(Level::Info, format_args!("{user} was removed from {room}"));
     }
 
-    /// Everybody out.
+    /// Removes everybody.
     pub(in crate::focus) fn dismiss_all(&mut self, now: Moment, room: &RoomUri) {
         let conference = self.rooms.conference(room);
         let theirs = conference
@@ -290,8 +291,8 @@ impl Focus {
         }
     }
 
-    /// Refuses the INVITE an endpoint waits for and leaves nothing of it behind; a re-INVITE
-    /// leaves the participant where it was.
+    /// Refuses the INVITE an endpoint waits for and drops its effects; after a re-INVITE the
+    /// participant stays as before.
     pub(in crate::focus) fn abandon(
         &mut self,
         now: Moment,
@@ -315,7 +316,7 @@ impl Focus {
         }
     }
 
-    /// Drops what an INVITE without a 2xx had prepared.
+    /// Drops the preparations of an INVITE without a 2xx.
     fn forget_join(&mut self, now: Moment, id: EndpointId) {
         self.expel_session(id);
         let Some(endpoint) = self.rooms.leave(id) else {
@@ -328,8 +329,8 @@ impl Focus {
         self.end_if_empty(now, &endpoint.room);
     }
 
-    /// A conference ends with its last participant unless its room is there for ever; then it
-    /// stays as long as somebody watches it.
+    /// Ends a conference that has lost its last participant. The conference of a permanent room
+    /// stays as long as it has subscribers.
     pub(in crate::focus) fn end_if_empty(&mut self, now: Moment, room: &RoomUri) {
         let Some(conference) = self.rooms.conference(room) else {
             return;
@@ -346,7 +347,7 @@ impl Focus {
         }
     }
 
-    /// Last NOTIFYs, then the conference is gone (RFC 4575 §3.3).
+    /// Sends the last NOTIFYs and removes the conference (RFC 4575 §3.3).
     pub(in crate::focus) fn end_conference(&mut self, now: Moment, room: &RoomUri) {
         let Some(conference) = self.rooms.conference_mut(room) else {
             return;
@@ -364,7 +365,7 @@ impl Focus {
         self.forget_passing_room(room, &policy);
     }
 
-    /// Nobody comes into a room again that neither management nor the configuration has.
+    /// Forgets a room that neither management nor the configuration has: nobody can join it again.
     fn forget_passing_room(&mut self, room: &RoomUri, policy: &Policy) {
         if policy.kept || self.rooms.configured.contains_key(room) {
             return;

@@ -1,4 +1,4 @@
-//! The session of an endpoint at the switch: how it is lost, ended, and there again.
+//! The session of an endpoint at the switch: its loss, its end and its return.
 
 use crate::control::{LossCause, Order, SessionId};
 use crate::focus::Focus;
@@ -10,7 +10,7 @@ use crate::log::Level;
 use crate::time::Moment;
 
 impl Focus {
-    /// The switch lost a session: the endpoint may come back by a re-INVITE for a while.
+    /// The switch lost a session: for a while the endpoint may come back by a re-INVITE.
     pub(in crate::focus) fn lost(&mut self, now: Moment, session: &SessionId, cause: LossCause) {
         let Some(id) = self.rooms.seated(session) else {
             return;
@@ -32,18 +32,18 @@ impl Focus {
         }
     }
 
-    /// Without a session the endpoint may stay for `rejoin_grace`.
+    /// Lets the endpoint stay without a session for `rejoin_grace`.
     pub(in crate::focus) fn unlink(&mut self, now: Moment, id: EndpointId) {
         self.unlink_until(id, now + self.config.rejoin_grace);
     }
 
-    /// Without a session the endpoint may stay until then.
+    /// Lets the endpoint stay without a session until then.
     pub(in crate::focus) fn unlink_until(&mut self, id: EndpointId, until: Moment) {
         let until = self.timers.arm(until, Timer::Rejoin(id));
         self.relink(id, Link::Lost { until });
     }
 
-    /// The endpoint's session is another, or none, from now on.
+    /// Changes the endpoint's session, or takes it away.
     pub(in crate::focus) fn relink(&mut self, id: EndpointId, link: Link) {
         let until = link.until();
         match self.rooms.relink(id, link) {
@@ -53,8 +53,8 @@ impl Focus {
         }
     }
 
-    /// Ends the session from our side. The endpoint may stay as long as it was to stay
-    /// without one, or for `rejoin_grace`.
+    /// Ends the session from our side. The endpoint may stay until its earlier deadline, or for
+    /// `rejoin_grace` if it had none.
     pub(in crate::focus) fn end_session(&mut self, now: Moment, id: EndpointId) {
         self.expel_session(id);
         let link = self.rooms.endpoint(id).map(|it| it.link().until());

@@ -1,4 +1,4 @@
-//! Where clients are sent to for MSRP: which listener, and under which address.
+//! MSRP addresses for clients: the choice of a listener and of the host in `a=path`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,28 +13,28 @@ use crate::wire::msrp::UriRef;
 /// MSRP's registered port (RFC 4975 §15.4), for a description without a listener.
 const DEFAULT_PORT: u16 = 2855;
 
-/// For whom a listener is looked for.
+/// The peer a listener is chosen for.
 #[derive(Clone, Copy)]
 pub(in crate::focus) struct Towards<'a> {
-    /// Where its SIP comes in.
+    /// The socket its SIP comes in on.
     pub(in crate::focus) socket: &'a Socket,
     /// The stream runs over TLS.
     pub(in crate::focus) secure: bool,
-    /// What it has described.
+    /// Its description, if it has sent one.
     pub(in crate::focus) theirs: Option<&'a Accepted>,
 }
 
-/// The host that stands in the MSRP URI for a listener.
+/// The host in the MSRP URI of a listener.
 enum Host {
     Address(IpAddr),
     Name,
 }
 
 impl Focus {
-    /// Host and port for `a=path`: of the first listener of the transport that has an address
-    /// of a family the peer has, in its description or where its SIP came to. A listener at
-    /// one address is called by it, one at all of them by that of the SIP socket. An
-    /// advertised port stands for the first listener of all.
+    /// Host and port for `a=path`: the first listener of the transport that the peer can reach, by
+    /// the address family of its description or of the socket its SIP came to. A listener on one
+    /// address appears with that address, one on all addresses with that of the SIP socket. An
+    /// advertised port replaces that of the very first listener.
     pub(in crate::focus) fn msrp_address(&self, towards: Towards<'_>) -> (String, u16) {
         let called = literal(&towards.socket.host);
         let transport = self.transport(towards);
@@ -58,7 +58,7 @@ impl Focus {
         }
     }
 
-    /// Refuses who could not come to the address it would be given.
+    /// Refuses a peer that cannot reach the address it would get.
     pub(in crate::focus) fn check_listener(&self, towards: Towards<'_>) -> Verdict<()> {
         let comes = towards
             .theirs
@@ -69,7 +69,7 @@ impl Focus {
         Err(Cause::NoListener.into())
     }
 
-    /// Refuses everybody as long as it is not known where the switch listens.
+    /// Refuses everybody until the focus knows the listeners of the switch.
     pub(in crate::focus) fn check_switch(&self) -> Verdict<()> {
         if self.switch.listen.is_empty() {
             return Err(Cause::SwitchUnknown.into());
@@ -98,8 +98,8 @@ impl Focus {
         peers.find_map(|peer| of_transport.iter().find(|it| meets(it, peer)).copied())
     }
 
-    /// How MSRP may come into a room: as there are listeners, over TLS only where the room
-    /// says so (RFC 7701 §4.1).
+    /// Transports by which MSRP may enter a room: those with a listener, and only TLS if the room
+    /// requires it (RFC 7701 §4.1).
     pub(in crate::focus) fn terms(&self, policy: &Policy) -> Terms {
         Terms {
             tcp: self.listens(Transport::Tcp) && !policy.rules.only_tls,
@@ -115,8 +115,8 @@ impl Focus {
         all.any(|it| it.transport == transport)
     }
 
-    /// By what the peer comes: over WebSocket if it says so and something listens for it; a
-    /// relay comes over TCP where nothing does.
+    /// Transport of the peer: WebSocket if it says so and there is a listener for it. Without such
+    /// a listener the peer comes through a relay, over TCP or TLS.
     pub(in crate::focus) fn transport(&self, towards: Towards<'_>) -> Transport {
         let (plain, web) = match towards.secure {
             true => (Transport::Tls, Transport::Wss),
@@ -130,7 +130,7 @@ impl Focus {
     }
 }
 
-/// What stands for a listener in an answer to a caller whose SIP came to `called`; `None`: it
+/// Host for a listener in an answer to a caller whose SIP came to `called`; `None` if the listener
 /// cannot be reached from there.
 fn host(listen: &Listen, called: Option<IpAddr>) -> Option<Host> {
     let own = SocketAddr::ip(&listen.address);
@@ -141,7 +141,7 @@ fn host(listen: &Listen, called: Option<IpAddr>) -> Option<Host> {
     }
 }
 
-/// The address the peer has, as far as it says one.
+/// The peer's address, if it names one.
 fn address_of(theirs: &Accepted) -> Option<IpAddr> {
     let first = theirs.peer.path.first()?;
     let address = literal(UriRef::parse(first).ok()?.host())?;

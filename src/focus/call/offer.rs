@@ -1,4 +1,4 @@
-//! What the body of an INVITE or UPDATE says: an offer, and recipients.
+//! The body of an INVITE or UPDATE: an offer, and recipients.
 
 use std::net::IpAddr;
 
@@ -12,13 +12,13 @@ use crate::wire::resource_lists::{ReadError, Recipient, recipients};
 use crate::wire::sdp::Description;
 use crate::wire::sip::Request;
 
-/// What the body of an INVITE or UPDATE says.
+/// The body of an INVITE or UPDATE.
 pub(in crate::focus) struct SessionBody {
-    /// Its offer.
+    /// The offer.
     pub(in crate::focus) offer: Option<(Description, Accepted)>,
-    /// Whom to invite as well (RFC 5366).
+    /// Parties to invite as well (RFC 5366).
     pub(in crate::focus) recipients: Vec<Recipient>,
-    /// What the caller says first.
+    /// The caller's first message.
     pub(in crate::focus) message: Option<Bytes>,
 }
 

@@ -1,4 +1,4 @@
-//! Lists in INVITE (RFC 5366, 5363): whom a new participant brings along.
+//! Recipient lists in INVITE (RFC 5366, 5363): parties a new participant invites.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl Focus {
         access: &Access,
         recipients: &[Recipient],
     ) -> Verdict<()> {
-        // As in a REFER: nothing of ours leads to a telephone number.
+        // As in a REFER: no request of ours goes to a telephone number.
         if recipients.iter().any(|it| it.address.starts_with("tel:")) {
             return Err(Cause::TelephoneOnList.into());
         }
@@ -32,7 +32,7 @@ impl Focus {
         })
     }
 
-    /// Invites whom a new participant brought along.
+    /// Invites the recipients of a new participant.
     pub(in crate::focus) fn invite_recipients(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint that invites");
@@ -48,7 +48,7 @@ impl Focus {
         let mode = self.config.invite_mode;
         for recipient in &recipients {
             let user = UserUri::new(recipient.address.clone());
-            // Row L11: neither the inviter nor the room, nor who is in already.
+            // Row L11: skip the inviter, the room itself, and participants.
             let is_in = self.rooms.is_in(&room, &user);
             if user == inviter.user || is_in {
                 continue;

@@ -1,5 +1,5 @@
-//! A switch has come (back): the focus names the sessions it believes in, and takes what it
-//! missed from the answers.
+//! Reconciliation with a switch that has (re)appeared: the focus names the sessions it knows and
+//! learns from the answers what it missed.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Focus {
         for (session, whose) in self.rooms.sessions() {
             let room = match whose {
                 Occupant::Endpoint(id) => self.rooms.endpoint(id).map(|it| &it.room),
-                // Parties that ring may answer as long as their session waits for them.
+                // A ringing party may answer as long as its session waits for it.
                 Occupant::Invitation(id) => self.invites.room(id),
             };
             if let Some(room) = room {
@@ -34,7 +34,7 @@ impl Focus {
         }
     }
 
-    /// The switch that has its session learns the role that it has in this run.
+    /// Informs a switch that has the session of the role it has in this run.
     fn tell_recast(&mut self, id: EndpointId) {
         let endpoint = self.rooms.endpoint_mut(id);
         if endpoint.is_some_and(|it| std::mem::take(&mut it.recast))
@@ -61,7 +61,7 @@ impl Focus {
             } else if stand.standing == Standing::Gone {
                 self.lost(now, &stand.session, LossCause::Disconnected);
             } else if unknown && !waits && endpoint.offer == Offer::None {
-                // The ACK with its answer came while nobody was here.
+                // The ACK with its answer came while no focus was running.
                 self.expel_session(id);
                 self.outlived(now, id);
             } else {

@@ -1,4 +1,4 @@
-//! Keeping session timers (RFC 4028): our refreshes, and what happens if nobody refreshes.
+//! Session timers (RFC 4028): our refreshes, and the end of sessions without a refresh.
 
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::Purpose;
@@ -51,7 +51,7 @@ impl Focus {
         self.set_session_timer(id, Some(timer));
     }
 
-    /// A session timer goes on as it stood.
+    /// Resumes a session timer with its earlier deadlines.
     pub(in crate::focus) fn resume_session_timer(
         &mut self,
         id: EndpointId,
@@ -81,7 +81,7 @@ impl Focus {
         }
     }
 
-    /// Nobody refreshed the dialog.
+    /// The session expired without a refresh.
     pub(in crate::focus) fn session_expired(&mut self, now: Moment, id: EndpointId) {
         if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("the session of {} was not refreshed", endpoint.user);
@@ -90,7 +90,7 @@ impl Focus {
         self.dismiss(now, id, ByeReason::NotRefreshed);
     }
 
-    /// The timer goes on as the peer's 2xx to our re-INVITE says.
+    /// Adjusts the timer to the peer's 2xx to our re-INVITE.
     pub(in crate::focus) fn renew_agreement(
         &mut self,
         now: Moment,
@@ -114,7 +114,7 @@ impl Focus {
             return self.out.broken("no endpoint to refresh");
         };
         let idle = matches!(endpoint.stage, Stage::Confirmed) && endpoint.is_free();
-        // A renewal refreshes, too.
+        // A renewal is a refresh, too.
         let busy = !idle || matches!(endpoint.link(), Link::Renewing { .. });
         if busy {
             self.refresh_later(now, id, Duration::from_secs(1));
@@ -169,8 +169,8 @@ impl Focus {
         }
     }
 
-    /// RFC 3261 §14.1: who made the Call-ID waits 2.1 to 4 seconds, the other up to two, so that
-    /// both do not meet again.
+    /// Pause before a retry after 491 (RFC 3261 §14.1): 2.1 to 4 seconds for the owner of the
+    /// Call-ID, up to two for the other side, so that they do not collide again.
     pub(in crate::focus) fn glare_pause(&mut self, id: EndpointId) -> Duration {
         let endpoint = self.rooms.endpoint(id);
         let units = match endpoint.is_some_and(|it| it.dialed_out) {
@@ -218,7 +218,7 @@ impl Focus {
                 endpoint.peer_updates = false;
                 self.refresh_later(now, id, Duration::ZERO);
             }
-            // Whatever else: the peer may still refresh; the expiry decides.
+            // The peer may still refresh; the expiry decides.
             _ => {}
         }
     }

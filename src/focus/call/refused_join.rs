@@ -1,4 +1,4 @@
-//! Why somebody was not let in, for the log. Strangers cause these lines, so they are few.
+//! Log lines about refused joins. Strangers can cause them, so their rate is limited.
 
 use crate::focus::Focus;
 use crate::focus::sip::cause::Cause;
@@ -8,20 +8,20 @@ use crate::log::Level;
 use crate::time::Moment;
 use crate::wire::sip::{Method, NameAddr};
 
-/// Lines a second.
+/// Most lines per second.
 const A_SECOND: u32 = 5;
 
-/// How many joins were refused of late.
+/// Counts the recently refused joins.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct RefusedJoins {
-    /// When the present second began.
+    /// Start of the present second.
     since: Moment,
     in_log: u32,
     left_out: u64,
 }
 
 impl RefusedJoins {
-    /// How many were left out since the last line; `None`: so is this one.
+    /// Number of lines left out since the last one; `None` if this one is left out, too.
     fn next_line(&mut self, now: Moment) -> Option<u64> {
         if now.saturating_since(self.since).as_secs() > 0 {
             (self.since, self.in_log) = (now, 0);
@@ -36,7 +36,7 @@ impl RefusedJoins {
 }
 
 impl Focus {
-    /// Writes to the log that somebody was not let into a room, and why.
+    /// Logs a refused join and its reason.
     pub(in crate::focus) fn log_refused_join(
         &mut self,
         now: Moment,

@@ -1,6 +1,6 @@
 //! Sessions that ended with their switch: every endpoint gets a re-INVITE with a fresh path
-//! (docs/restart.md). Who answers is back without having done anything; who does not
-//! within `rejoin_grace` leaves.
+//! (docs/restart.md). An endpoint that answers is back without any action of its user; one that
+//! does not answer within `rejoin_grace` leaves.
 
 use crate::focus::ids::EndpointId;
 use crate::focus::sip::bye_reason::ByeReason;
@@ -17,20 +17,20 @@ use crate::time::Moment;
 use crate::wire::sdp::Description;
 use crate::wire::sip::{Method, Response};
 
-/// re-INVITEs sent in one turn, as many as NOTIFYs.
+/// re-INVITEs sent per turn, as many as NOTIFYs.
 const RENEWALS_PER_TURN: usize = 32;
-/// After an answer that allows another try: RFC 3261 §14.1 has up to two seconds.
+/// Pause after an answer that allows another try: RFC 3261 §14.1 has up to two seconds.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Focus {
-    /// An endpoint's session ended with its switch: it waits for its turn to be called.
+    /// An endpoint's session ended with its switch: puts it into the queue for a re-INVITE.
     pub(in crate::focus) fn outlived(&mut self, now: Moment, id: EndpointId) {
         self.unlink(now, id);
         self.switch.renewals.push_back(id);
         self.switch.renewals_since.get_or_insert(now);
     }
 
-    /// Calls some of those that wait; the deadline brings the rest.
+    /// Renews some of the queued sessions; the deadline brings the rest.
     pub(in crate::focus) fn renew_some(&mut self, now: Moment) {
         for _ in 0..RENEWALS_PER_TURN {
             if self.watch.budget.free_at().is_some_and(|free| free > now) {
@@ -41,7 +41,7 @@ impl Focus {
             };
             let link = self.rooms.endpoint(id).map(|it| it.link());
             if matches!(link, Some(Link::Lost { .. })) {
-                // The wait for its turn is not held against it.
+                // The time in the queue does not count.
                 self.unlink(now, id);
                 self.renew(now, id);
             }
@@ -51,21 +51,21 @@ impl Focus {
         }
     }
 
-    /// A fresh session; the peer hears of it when the switch has admitted it, for its
+    /// Makes a fresh session. The re-INVITE follows once the switch has admitted it, for the peer's
     /// connection may come with its 200.
     pub(in crate::focus) fn renew(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint(id) else {
             return;
         };
         let &Link::Lost { until } = endpoint.link() else {
-            // It has come back by itself, or is just doing so.
+            // It has come back by itself, or is about to.
             return;
         };
         if self.stopping {
             return;
         }
         if !endpoint.is_free() {
-            // RFC 3261 §14.1: not before that has its answer.
+            // RFC 3261 §14.1: our earlier request has no answer yet.
             self.timers.arm(now + PAUSE, Timer::Renewal(id));
             return;
         }
@@ -77,7 +77,7 @@ impl Focus {
         }
     }
 
-    /// The fresh session is there: the peer is called, unless it has come back by itself.
+    /// The fresh session is admitted: sends the re-INVITE, unless the peer has come back by itself.
     pub(in crate::focus) fn renewal_admitted(&mut self, now: Moment, id: EndpointId) {
         let Some(endpoint) = self.rooms.endpoint_mut(id) else {
             return self.out.broken("no endpoint to renew");
@@ -183,7 +183,7 @@ impl Focus {
         }
     }
 
-    /// The switch does not take the session in: later, perhaps.
+    /// The switch does not take the session now; it may later.
     pub(in crate::focus) fn renewal_refused(&mut self, now: Moment, id: EndpointId) {
         let link = self.rooms.endpoint(id).map(|it| it.link());
         if let Some(&Link::Renewing { until, .. }) = link {

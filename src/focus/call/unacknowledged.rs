@@ -1,6 +1,6 @@
-//! The 2xx of an INVITE until its ACK (RFC 3261 §13.3.1.4): it waits for the store, leaves or
-//! is refused by the host, is repeated, acknowledged or given up. Whatever becomes of it,
-//! nothing of the INVITE is left where its caller was not told "200".
+//! The 2xx of an INVITE until its ACK (RFC 3261 §13.3.1.4): it waits for the store, leaves or is
+//! refused by the host, and is repeated, acknowledged or given up. If the caller did not get the
+//! 200, no effect of the INVITE remains.
 
 use crate::control::Order;
 use crate::focus::ids::EndpointId;
@@ -20,14 +20,14 @@ use crate::time::Moment;
 use crate::wire::conference_info::DisconnectionMethod;
 use crate::wire::sip::{Headers, Method, Request};
 
-/// 2xx without ACK that the host repeats over 64*T1. Each costs it a transaction, some 20 kB
-/// of shared memory, for that long; further ones are repeated as long as the host repeats
-/// any answer.
+/// Most 2xx without ACK that the host repeats over 64*T1. Each costs the host a transaction, some
+/// 20 kB of shared memory, for that time; further ones are repeated only as long as the host
+/// repeats any answer.
 pub(in crate::focus) const MAX_REPEATED: usize = 1_000;
 
 impl Focus {
-    /// Notes that this 2xx waits for its ACK; whether the host shall repeat it until then.
-    /// An earlier one has reached the peer, or it would not have sent another INVITE.
+    /// Notes that this 2xx waits for its ACK. Returns whether the host shall repeat it until then.
+    /// An earlier 2xx has reached the peer: otherwise it would not have sent another INVITE.
     pub(in crate::focus) fn await_ack(
         &mut self,
         id: EndpointId,
@@ -60,7 +60,7 @@ impl Focus {
         self.out.push(Output::Reply(transaction, reply));
     }
 
-    /// The host has taken a 2xx.
+    /// The host has sent a 2xx.
     pub(in crate::focus) fn answer_left(&mut self, now: Moment, transaction: TransactionId) {
         let id = match self.dialogs.awaits(transaction) {
             Some(Awaits::Ack(id)) => id,
@@ -75,7 +75,7 @@ impl Focus {
         }
     }
 
-    /// The host has not taken a 2xx: nothing of what it grants stands.
+    /// The host has not sent a 2xx: undoes all that it grants.
     pub(in crate::focus) fn unanswered(&mut self, now: Moment, transaction: TransactionId) {
         let id = match self.dialogs.awaits(transaction) {
             Some(Awaits::Ack(id)) => id,
@@ -90,8 +90,7 @@ impl Focus {
         }
     }
 
-    /// A 2xx that has not left yet becomes this refusal; what it grants is the caller's to
-    /// undo.
+    /// Turns a 2xx that has not left yet into this refusal; the caller must undo what it grants.
     pub(in crate::focus) fn take_back(
         &mut self,
         id: EndpointId,
@@ -114,14 +113,14 @@ impl Focus {
         }
     }
 
-    /// The ACK of the 2xx to this endpoint's last INVITE has come; `false` for any other.
+    /// Handles an ACK; `true` if it acknowledges the 2xx to this endpoint's last INVITE.
     pub(in crate::focus) fn acknowledge(&mut self, id: EndpointId, ack: &Request) -> bool {
         let endpoint = self.rooms.endpoint_unmarked(id);
         let answer = endpoint.and_then(|it| it.take_unacknowledged(|it| it.is_answered_by(ack)));
         answer.map(|answer| self.close(answer)).is_some()
     }
 
-    /// Nobody waits for this 2xx's ACK any more.
+    /// Stops waiting for the ACK of this 2xx.
     pub(in crate::focus) fn close(&mut self, answer: Unacknowledged) {
         self.dialogs.settle(answer.transaction);
         self.timers.disarm(answer.timer);
@@ -138,7 +137,7 @@ impl Focus {
         }
     }
 
-    /// The ACK has come that a BYE waits for.
+    /// Sends the BYE that waited for this ACK.
     pub(in crate::focus) fn leave_after_ack(&mut self, now: Moment, id: EndpointId, ack: &Request) {
         let leaving = self.dialogs.leaving(id);
         if leaving.is_some_and(|it| it.answer.is_answered_by(ack)) {
@@ -146,7 +145,7 @@ impl Focus {
         }
     }
 
-    /// Nobody waits for an ACK any more.
+    /// Stops waiting for ACKs: sends all BYEs that wait for one.
     pub(in crate::focus) fn leave_at_once(&mut self, now: Moment) {
         for id in self.dialogs.all_leaving() {
             self.leave_at_last(now, id);
@@ -181,7 +180,7 @@ impl Focus {
         if self.dialogs.leaving(id).is_some() {
             return self.leave_at_last(now, id);
         }
-        // From now on nothing forbids a BYE.
+        // From now on a BYE is allowed.
         self.close_unacknowledged(id);
         if let Some(endpoint) = self.rooms.endpoint(id) {
             let line = format!("no ACK from {} in {}", endpoint.user, endpoint.room);
@@ -190,8 +189,8 @@ impl Focus {
         self.dismiss(now, id, ByeReason::NotAcknowledged);
     }
 
-    /// The INVITE of a 2xx without ACK, sent again after the host has forgotten its
-    /// transaction: it gets the same answer.
+    /// Answers an INVITE whose 2xx has no ACK and which came again after the host forgot its
+    /// transaction: with the same answer.
     pub(in crate::focus) fn repeat_answer(&mut self, incoming: &Incoming) -> bool {
         let own_tag = incoming.arrival.to_tag.as_deref();
         let mut usages = self.dialogs.usages_of_call(&incoming.request);
@@ -203,7 +202,7 @@ impl Focus {
             let Stage::Unacknowledged(answer) = &endpoint.stage else {
                 return None;
             };
-            // The host's own tag, where it puts one in, makes another dialog of it.
+            // A host that adds its own tag makes another dialog of it.
             let same = own_tag.is_none_or(|own| own == endpoint.dialog.key.local_tag());
             (same && answer.is_to(&incoming.request)).then(|| answer.reply.clone())
         });
@@ -220,7 +219,7 @@ impl Focus {
         true
     }
 
-    /// An INVITE without 2xx leaves everything as it was.
+    /// Restores the state before an INVITE without 2xx.
     pub(in crate::focus) fn undo(
         &mut self,
         now: Moment,
@@ -239,7 +238,7 @@ impl Focus {
             return self.out.broken("no endpoint of a re-INVITE");
         };
         let was_lost = before.session.is_none();
-        // Lost or renewed since: what is now counts.
+        // Lost or renewed since: the newer state counts.
         let moved_on = endpoint.link().session() != before.session.as_ref();
         let renews = matches!(endpoint.link(), Link::Renewing { called: false, .. });
         let invites = endpoint.refreshing;
@@ -252,7 +251,7 @@ impl Focus {
                 self.expel_session(id);
                 self.unlink_until(id, until.unwrap_or(grace).max(now));
             }
-            // It was about to be called with this session: now with another.
+            // Its re-INVITE with this session was queued: now it needs another.
             (false, Some(until)) => {
                 self.expel_session(id);
                 self.unlink_until(id, until.max(now));

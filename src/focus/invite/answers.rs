@@ -1,4 +1,4 @@
-//! What invited parties answer: progress, challenges, redirections, acceptance.
+//! Answers of invited parties: progress, challenges, redirections, acceptance.
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, InvitationId};
@@ -21,7 +21,7 @@ use crate::wire::sdp::Description;
 use crate::wire::sip::{Headers, NameAddr, Response};
 
 impl Focus {
-    /// Where an INVITE of ours went to, before its outcome is told.
+    /// Notes the address an INVITE of ours went to, before its outcome arrives.
     pub(in crate::focus) fn note_reached(&mut self, request: RequestId, reached: Option<IpAddr>) {
         if let Some(Purpose::Invitation(id)) = self.dialogs.purpose(request)
             && let Some(invitation) = self.invitation(id)
@@ -77,7 +77,7 @@ impl Focus {
     ) {
         let accepted = response.filter(|_| (200..300).contains(&code));
         let Some(invitation) = self.invitation(id).filter(|it| it.request == Some(request)) else {
-            // It was withdrawn: who has answered all the same is told so.
+            // The invitation was withdrawn: end the call of a party that answered all the same.
             if let Some(response) = accepted {
                 self.refuse_answer(now, request, response);
             }
@@ -93,12 +93,12 @@ impl Focus {
             (300..=399, Some(response)) => self.redirected(now, id, code, response),
             (422, Some(response)) => self.invite_for_longer(now, id, response),
             (300..600, _) => self.try_elsewhere(now, id, code, response),
-            // RFC 3261 §21.6: that holds for the party wherever it is.
+            // RFC 3261 §21.6: a 6xx holds for the party at every address.
             _ => self.invitation_failed(now, id, code, response),
         }
     }
 
-    /// RFC 4028 §7.3: a longer session interval, if that is what the answer asks for.
+    /// RFC 4028 §7.3: retries with the longer session interval that the answer requires.
     fn invite_for_longer(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let wanted = min_se(response);
         let longer = self.invitation(id).and_then(|invitation| {
@@ -116,7 +116,7 @@ impl Focus {
         }
     }
 
-    /// RFC 3261 §8.1.3.4: the party may be found elsewhere.
+    /// RFC 3261 §8.1.3.4: tries the other addresses of the party.
     fn redirected(&mut self, now: Moment, id: InvitationId, code: u16, response: &Response) {
         let room = self.invites.room(id).cloned();
         if let (Some(room), Some(invitation)) = (room, self.invitation(id))
@@ -127,7 +127,7 @@ impl Focus {
         self.try_elsewhere(now, id, code, Some(response));
     }
 
-    /// This target does not come; the next one may.
+    /// This target failed; the next one may succeed.
     fn try_elsewhere(
         &mut self,
         now: Moment,
@@ -146,14 +146,14 @@ impl Focus {
             return;
         };
         match invitation.course {
-            // The party has agreed; it is in when its own INVITE has come.
+            // The party has agreed; it joins with its own INVITE.
             Course::Referring => {}
             Course::Dialing { .. } => self.answered_invitation(now, id, response),
         }
     }
 
-    /// A 2xx with the answer to our offer: the dialog stands, the party is in; the switch,
-    /// which has admitted it before it was dialled, learns who it is.
+    /// A 2xx with the answer to our offer: the dialog is established and the party is in. The
+    /// switch admitted the session before the INVITE and now learns its user.
     fn answered_invitation(&mut self, now: Moment, id: InvitationId, response: &Response) {
         let Some(room) = self.invites.room(id).cloned() else {
             return;
@@ -170,7 +170,7 @@ impl Focus {
         let (session, media) = (session.clone(), (**media).clone());
         let user = invitation.user.clone();
         let answer = Description::parse(&response.body).ok();
-        // An inner address is fine where the INVITE itself went (`dial_allow`).
+        // An inner address is allowed where the INVITE itself went (`dial_allow`).
         let accepted = answer.and_then(|answer| media.read_answer(&answer, reached).ok());
         let Some(accepted) = accepted else {
             self.hang_up(now, dialog, ByeReason::UnusableAnswer);
@@ -183,12 +183,12 @@ impl Focus {
         }
         let conference = self.rooms.conference(&room);
         if conference.is_none_or(|it| it.policy.admits(&user).is_err()) {
-            // The rules have changed while it rang.
+            // The rules changed while it rang.
             self.hang_up(now, dialog, ByeReason::Removed);
             return self.call_off(now, id, DisconnectionMethod::Failed, 403);
         }
         if !self.has_place(id) {
-            // Others came in while it rang: the invited hold no place.
+            // Others joined while it rang: invited parties hold no place.
             self.hang_up(now, dialog, ByeReason::Full);
             return self.call_off(now, id, DisconnectionMethod::Failed, 486);
         }
@@ -196,7 +196,7 @@ impl Focus {
         let one_send = self.takes_one_send(&response.headers);
         let mut media = media.with(Some(accepted), one_send);
         media.set_observer(role == Role::Observer);
-        // Whoever is anonymous here already stays so on another device.
+        // A user who is anonymous here stays so on another device.
         let conference = self.rooms.conference(&room);
         let anonymous = conference.and_then(|it| it.mask_of(&user));
         let run = self.switch.run;
@@ -229,7 +229,7 @@ impl Focus {
         self.joined(now, endpoint_id);
     }
 
-    /// Whether there is a place left for an invited party.
+    /// Whether the room has a place for an invited party.
     fn has_place(&self, id: InvitationId) -> bool {
         let room = self.invites.room(id);
         let conference = room.and_then(|room| self.rooms.conference(room));
@@ -239,7 +239,7 @@ impl Focus {
         })
     }
 
-    /// A party we sent a REFER tells how it goes (RFC 3515 §2.4.4).
+    /// A party we sent a REFER reports its progress (RFC 3515 §2.4.4).
     pub(in crate::focus) fn refer_progress(
         &mut self,
         now: Moment,
@@ -273,7 +273,7 @@ impl Focus {
                 };
                 self.invitation_failed(now, id, code, Some(&response));
             }
-            // It has dialled in, or will tell more.
+            // It has dialled in, or another report follows.
             _ => {}
         }
         Ok(())

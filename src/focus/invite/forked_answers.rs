@@ -1,8 +1,8 @@
-//! 2xx answers to INVITEs of ours that nobody waits for: those of further forks
-//! (RFC 3261 §13.2.2.4), and those that come after the INVITE was withdrawn or given up. Each
-//! gets its ACK, which hosts send for the first one only, and its BYE. They are seen as long
-//! as the host keeps the INVITE (some seconds after its first final answer); a phone that
-//! answers later hears nothing and gives up by itself after 64*T1 (§13.3.1.4).
+//! 2xx answers to our INVITEs that have no use: those of further forks (RFC 3261 §13.2.2.4), and
+//! those that come after the INVITE was withdrawn or given up. The focus sends each an ACK, because
+//! hosts send one for the first only, and a BYE. It sees them as long as the host keeps the INVITE
+//! (some seconds after its first final answer); a phone that answers later gets no answer and gives
+//! up after 64*T1 (§13.3.1.4).
 
 use crate::focus::sip::bye_reason::ByeReason;
 use crate::focus::sip::dialogs::{ACK_TIMEOUT, Purpose};
@@ -13,8 +13,8 @@ use crate::time::Moment;
 use crate::wire::sip::{CSeq, Method, Response};
 
 impl Focus {
-    /// The first final answer of an INVITE: its phone is known from now on, and others may
-    /// answer for as long as they repeat a 2xx without ACK.
+    /// The first final answer of an INVITE: its phone is now known. Others may still answer for as
+    /// long as they repeat a 2xx without ACK.
     pub(in crate::focus) fn answer_came(
         &mut self,
         now: Moment,
@@ -35,9 +35,9 @@ impl Focus {
         }
     }
 
-    /// A 2xx to a re-INVITE of ours. tm of Kamailio sends its ACK where the Contact leads,
-    /// which is nowhere when the peer sits behind a NAT: then another goes over the
-    /// connection it came by.
+    /// A 2xx to a re-INVITE of ours. Kamailio's tm sends its ACK to the Contact, which leads
+    /// nowhere when the peer is behind a NAT: then a second ACK goes over the connection the 2xx
+    /// came by.
     pub(in crate::focus) fn acknowledge_over_flow(
         &mut self,
         purpose: Purpose,
@@ -62,7 +62,7 @@ impl Focus {
         }
     }
 
-    /// A 2xx that nobody waits for makes a dialog all the same.
+    /// Ends the dialog of a 2xx that has no use.
     pub(in crate::focus) fn refuse_answer(
         &mut self,
         now: Moment,

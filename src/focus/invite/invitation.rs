@@ -1,5 +1,5 @@
-//! Inviting others: the focus dials out (RFC 4579 §5.5) or asks the party to dial in by
-//! REFER (§5.6). Until the party has joined, the roster shows how far it got.
+//! Inviting others: the focus dials out (RFC 4579 §5.5) or asks the party by REFER to dial in
+//! (§5.6). Until the party has joined, the roster shows its progress.
 
 use crate::focus::InviteMode;
 use crate::focus::ids::{EndpointId, InvitationId, ReferralId};
@@ -30,7 +30,7 @@ use crate::wire::conference_info::{DisconnectionMethod, EndpointStatus};
 use crate::wire::sip::dialog::DialogKey;
 use crate::wire::sip::{Response, Uri};
 
-/// How long a party that was asked by REFER may take to dial in.
+/// Time a party may take to dial in after our REFER.
 const REFER_PATIENCE: Duration = Duration::from_secs(180);
 
 impl Focus {
@@ -63,7 +63,7 @@ impl Focus {
         if let Some(id) = self.awaited(room, &user) {
             return self.follow(now, id, inviter.referral);
         }
-        // What was written for somebody else's request must not become part of ours.
+        // Parts of the URI meant for another request must not get into ours.
         let target = &uri.for_request().without_password().to_string();
         let dialog = self.dialog_to(room, target, &inviter);
         let course = match mode {
@@ -99,8 +99,8 @@ impl Focus {
         self.send_invitation(now, id);
     }
 
-    /// The switch admits a party before it is dialled, so that its connection may come as
-    /// soon as it has answered.
+    /// Has the switch admit the party before the INVITE: its connection may come right after its
+    /// answer.
     fn admit_invited(&mut self, room: &RoomUri, id: InvitationId) {
         let Some(policy) = self.session_policy(room) else {
             return self.out.broken("no room of an invitation");
@@ -115,7 +115,7 @@ impl Focus {
             session: session.clone(),
             room: room.clone(),
             policy: RoomPolicy {
-                // It rings first.
+                // The phone rings first.
                 bind_timeout: policy.bind_timeout + INVITE_TIMEOUT,
                 ..policy
             },
@@ -132,7 +132,7 @@ impl Focus {
         self.order_admission(admission);
     }
 
-    /// What a request outside any dialog needs (RFC 3261 §8.1.1).
+    /// Dialog for a request outside any dialog (RFC 3261 §8.1.1).
     fn dialog_to(&mut self, room: &RoomUri, target: &str, inviter: &Inviter) -> Dialog {
         Dialog {
             key: DialogKey::new(&self.out.session_id(), &self.out.tag(), ""),
@@ -178,7 +178,7 @@ impl Focus {
         })
     }
 
-    /// Puts a party on its way into the roster.
+    /// Adds an invited party to the roster.
     fn show_invitation(
         &mut self,
         now: Moment,
@@ -208,7 +208,7 @@ impl Focus {
         self.rooms.conference_mut(room)?.invitation_mut(id)
     }
 
-    /// Sends the INVITE or REFER, the first time or again.
+    /// Sends the INVITE or REFER, initially or again.
     pub(in crate::focus) fn send_invitation(&mut self, now: Moment, id: InvitationId) {
         let referring = self
             .invitation(id)
@@ -243,7 +243,7 @@ impl Focus {
         self.invitation_failed(now, id, 408, None);
     }
 
-    /// The party does not come.
+    /// The invitation failed.
     pub(in crate::focus) fn invitation_failed(
         &mut self,
         now: Moment,
@@ -259,12 +259,12 @@ impl Focus {
         self.end_invitation(now, id, method, code, reason);
     }
 
-    /// Takes an invitation back: CANCEL while it rings.
+    /// Withdraws an invitation: CANCEL while it rings.
     pub(in crate::focus) fn withdraw_invitation(&mut self, now: Moment, id: InvitationId) {
         self.call_off(now, id, DisconnectionMethod::Booted, 487);
     }
 
-    /// Takes an invitation back for this reason.
+    /// Withdraws an invitation for this reason.
     pub(in crate::focus) fn call_off(
         &mut self,
         now: Moment,
@@ -305,14 +305,14 @@ impl Focus {
             // Row E14: in the form of a Reason header (RFC 3326 §2).
             let text = text.replace(['"', '\\'], "'");
             let reason = format!("SIP;cause={code};text=\"{text}\"");
-            // Ids are never used twice, for what ever.
+            // Ids are never used twice.
             conference.depart(now, EndpointId(id.0), &invitation, method, Some(reason));
         }
         self.conference_changed(now, &room);
         self.end_if_empty(now, &room);
     }
 
-    /// Somebody else has a party invited that is being invited already.
+    /// Adds a follower to an invitation that another participant has started.
     fn follow(&mut self, now: Moment, id: InvitationId, referral: Option<ReferralId>) {
         let (Some(referral), Some(invitation)) = (referral, self.invitation(id)) else {
             return;
@@ -323,9 +323,8 @@ impl Focus {
         }
     }
 
-    /// A user is in, with this endpoint: whatever invitation there is has done its work. A
-    /// phone that still rings is not the one that was `answered`. Who was dialled has come once
-    /// its MSRP connection stands.
+    /// A user joined with this endpoint: ends their invitation. A phone that still rings is not the
+    /// one that `answered`. A party we dialled has joined once its MSRP connection is bound.
     pub(in crate::focus) fn end_invitations(
         &mut self,
         now: Moment,
@@ -356,7 +355,7 @@ impl Focus {
             }
             _ => self.report_to(now, &invitation.followers, 200, None),
         }
-        // Who is in under another address was not invited, as far as others can tell.
+        // To others, a participant with another address was not invited.
         let conference = self.rooms.conference_mut(&room);
         if let Some(conference) = conference.filter(|it| it.mask_of(&invitation.user).is_some()) {
             let (id, method) = (EndpointId(id.0), DisconnectionMethod::Departed);
@@ -364,7 +363,7 @@ impl Focus {
         }
     }
 
-    /// The MSRP connection of a party that was dialled stands.
+    /// The MSRP connection of a dialled party is bound.
     pub(in crate::focus) fn invited_bound(&mut self, now: Moment, session: &SessionId) {
         match self.rooms.occupant(session) {
             Some(Occupant::Invitation(id)) => {
@@ -397,7 +396,7 @@ impl Focus {
         Some((room, invitation))
     }
 
-    /// The invitation of a user, if there is one: there is never another.
+    /// The invitation of a user, if there is one; there is at most one.
     pub(in crate::focus) fn awaited(&self, room: &RoomUri, user: &UserUri) -> Option<InvitationId> {
         let conference = self.rooms.conference(room)?;
         conference

@@ -28,19 +28,18 @@ use crate::wire::sip::{
 
 /// RFC 3515 §2.4.4: the NOTIFYs of one REFER come at most once a second.
 const PACE: Duration = Duration::from_secs(1);
-/// Longer than any invitation takes.
+/// Lifetime of the subscription; longer than any invitation takes.
 const EXPIRES: Duration = Duration::from_secs(300);
 /// REFERs of one conference that have not ended.
 const MAX_REFERRALS: usize = 1_000;
-/// Why a subscription ends (RFC 6665 §4.1.3): there is nothing more to tell, or nobody has
-/// refreshed it.
+/// Reason why a subscription ends (RFC 6665 §4.1.3): no news will follow, or it was not refreshed.
 const DONE: &str = "noresource";
 const EXPIRED: &str = "timeout";
 
-/// Where its NOTIFYs go.
+/// Dialog of its NOTIFYs.
 #[derive(Debug)]
 enum Channel {
-    /// The dialog that the REFER made.
+    /// The dialog made by the REFER.
     Own(Box<Dialog>),
     /// The INVITE dialog it came in.
     Endpoint(EndpointId),
@@ -53,14 +52,14 @@ pub(in crate::focus) struct Referral {
     channel: Channel,
     /// `refer`, or `refer;id=…` for the second and later REFERs of a dialog (§2.4.6).
     event: String,
-    /// CSeq of the REFER: what the peer may name it by.
+    /// CSeq of the REFER; the peer may use it as the id.
     cseq: Option<u32>,
     expires: Moment,
-    /// How far it is.
+    /// Progress, as a message/sipfrag.
     state: Bytes,
-    /// That has not been told yet.
+    /// The progress has not been sent yet.
     is_due: bool,
-    /// Why the next NOTIFY is the last.
+    /// Reason why the next NOTIFY is the last.
     ends: Option<&'static str>,
     in_flight: Option<RequestId>,
     last_sent: Option<Moment>,
@@ -68,8 +67,8 @@ pub(in crate::focus) struct Referral {
 }
 
 impl Referral {
-    /// Whether an Event header means this one: its own id, or that of the first REFER of a
-    /// dialog, which NOTIFYs need not have.
+    /// Whether an Event header means this referral: by the id of its own Event header, or by the
+    /// CSeq of its REFER. NOTIFYs for the first REFER of a dialog need not have an id.
     fn is_meant_by(&self, event: &Event) -> bool {
         let own = self.event.parse::<Event>();
         let number = self.cseq.map(|number| number.to_string());
@@ -79,11 +78,11 @@ impl Referral {
     }
 }
 
-/// The REFERs that somebody follows.
+/// The REFERs that have a subscriber.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Referrals {
     all: HashMap<ReferralId, Referral>,
-    /// How many there are in each room.
+    /// Number of referrals per room.
     in_room: HashMap<RoomUri, usize>,
     /// Those that came in an INVITE dialog.
     in_dialog: HashMap<EndpointId, Vec<ReferralId>>,
@@ -133,13 +132,13 @@ impl Referrals {
         self.in_dialog.get(&endpoint).map_or(&[], Vec::as_slice)
     }
 
-    /// How many entries there are, in whatever index.
+    /// Number of entries in all indexes.
     pub(in crate::focus) fn len(&self) -> usize {
         self.all.len() + self.in_room.len() + self.in_dialog.len()
     }
 }
 
-/// What a REFER asks for.
+/// The request of a REFER.
 enum Wish {
     Add(String),
     Remove(UserUri),
@@ -155,7 +154,7 @@ impl Focus {
         within: Option<EndpointId>,
     ) -> Verdict<()> {
         let wish = wish(&incoming.request)?;
-        // Within a dialog its tags are the proof: scripts ask for credentials outside only.
+        // Within a dialog the tags are the proof: scripts require credentials only outside one.
         let user = match within.and_then(|id| self.rooms.endpoint(id)) {
             Some(endpoint) => endpoint.user.clone(),
             None => identity(&incoming.arrival)?,
@@ -181,7 +180,7 @@ impl Focus {
                 self.invite_party(now, room, &target, InviteMode::DialOut, inviter, None);
             }
             Wish::Remove(target) => {
-                // Before the sender's own dialog is over, if that is whom it removes.
+                // Before the sender's own dialog ends, in case it removes themselves.
                 self.report(now, referral, 200, None);
                 self.remove(now, room, &target);
             }
@@ -189,7 +188,7 @@ impl Focus {
         Ok(())
     }
 
-    /// Whom the address of an anonymous participant stands for: rosters show no other.
+    /// The address behind that of an anonymous participant; rosters show only the latter.
     fn unmasked(&self, room: &RoomUri, shown: UserUri) -> UserUri {
         let conference = self.rooms.conference(room);
         let mut participants = conference.into_iter().flat_map(|it| it.participants.iter());
@@ -219,7 +218,7 @@ impl Focus {
         }
     }
 
-    /// Whether a participant may have that done; nobody else may change a conference.
+    /// Whether a participant may request this; others may not change a conference.
     fn check_wish(&self, room: &RoomUri, user: &UserUri, wish: &Wish) -> Verdict<()> {
         let conference = self.rooms.conference(room).ok_or(Cause::NoRoom)?;
         let participant = conference.participants.get(user);
@@ -303,8 +302,8 @@ impl Focus {
         Ok(Some(id))
     }
 
-    /// The Event of its NOTIFYs: those of the second and later REFERs of a dialog have an id
-    /// (RFC 3515 §2.4.6).
+    /// Event header of its NOTIFYs: for the second and later REFERs of a dialog it has an id (RFC
+    /// 3515 §2.4.6).
     fn event_of(&mut self, request: &Request, within: Option<EndpointId>) -> String {
         let endpoint = within.and_then(|id| self.rooms.endpoint_mut(id));
         let again = endpoint.is_some_and(|it| std::mem::replace(&mut it.has_referred, true));
@@ -314,7 +313,7 @@ impl Focus {
         }
     }
 
-    /// The REFER in an INVITE dialog that a SUBSCRIBE there means.
+    /// The REFER that a SUBSCRIBE in an INVITE dialog means.
     pub(in crate::focus) fn referral_in(
         &self,
         incoming: &Incoming,
@@ -326,7 +325,7 @@ impl Focus {
         theirs.find(|id| referrals.get(*id).is_some_and(|it| it.is_meant_by(&event)))
     }
 
-    /// The room a REFER is about.
+    /// The room of a REFER.
     pub(in crate::focus) fn room_of_referral(&self, id: ReferralId) -> Option<&RoomUri> {
         self.invites
             .referrals
@@ -334,7 +333,7 @@ impl Focus {
             .map(|referral| &referral.room)
     }
 
-    /// Tells all these who follow a REFER how far it got.
+    /// Reports progress to the subscribers of these REFERs.
     pub(in crate::focus) fn report_to(
         &mut self,
         now: Moment,
@@ -347,7 +346,7 @@ impl Focus {
         }
     }
 
-    /// Tells who follows a REFER how far it got. Nothing comes after a final result.
+    /// Reports progress to the subscriber of a REFER. Nothing comes after a final result.
     pub(in crate::focus) fn report(
         &mut self,
         now: Moment,
@@ -389,7 +388,8 @@ impl Focus {
         self.timers.disarm(referral.timer.replace(timer));
     }
 
-    /// Sends the NOTIFY of a REFER that is due: news, or that nobody has refreshed.
+    /// Sends the next NOTIFY of a REFER: its progress, or the end of a subscription without
+    /// refresh.
     pub(in crate::focus) fn send_report(&mut self, now: Moment, id: ReferralId) {
         let Some(referral) = self.invites.referrals.get_mut(id) else {
             return;
@@ -472,8 +472,8 @@ impl Focus {
         }
     }
 
-    /// SUBSCRIBE to a REFER: a refresh, or the end; what was asked for goes on (RFC 3515
-    /// §2.4.4). It is granted no longer than asked (RFC 6665 §4.2.1.1).
+    /// SUBSCRIBE to a REFER: a refresh or the end of the subscription; the operation itself goes on
+    /// (RFC 3515 §2.4.4). The granted time is not longer than requested (RFC 6665 §4.2.1.1).
     pub(in crate::focus) fn resubscribe_referral(
         &mut self,
         now: Moment,
@@ -503,7 +503,7 @@ impl Focus {
         }
     }
 
-    /// We are about to end this dialog: who follows a REFER in it is told so before.
+    /// Reports to the subscribers of REFERs in this dialog before we end it.
     pub(in crate::focus) fn end_referrals_of(&mut self, now: Moment, leaving: EndpointId) {
         for id in self.invites.referrals.of_dialog(leaving).to_vec() {
             if let Some(referral) = self.invites.referrals.get_mut(id) {
@@ -513,7 +513,7 @@ impl Focus {
         }
     }
 
-    /// Nobody follows what happened in an ended dialog.
+    /// Drops the REFERs of an ended dialog.
     pub(in crate::focus) fn forget_referrals_of(&mut self, gone: EndpointId) {
         for id in self.invites.referrals.of_dialog(gone).to_vec() {
             self.forget_referral(id);

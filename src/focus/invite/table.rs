@@ -1,4 +1,4 @@
-//! Who is being invited, and who follows it.
+//! Invitations and REFERs that are under way.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::focus::room::invitation_limit::InvitationLimit;
 /// All invitations and REFERs.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Invites {
-    /// Where each invitation is, and the Call-ID of its REFER.
+    /// Room of each invitation, and the Call-ID of its REFER.
     rooms: HashMap<InvitationId, (RoomUri, Option<String>)>,
     /// Invitations by REFER, by its Call-ID.
     referred: HashMap<String, InvitationId>,
@@ -19,7 +19,7 @@ pub(in crate::focus) struct Invites {
 }
 
 impl Invites {
-    /// A party is on its way into a room; by a REFER of this Call-ID, or called.
+    /// Adds an invitation: by a REFER with this Call-ID, or by INVITE.
     pub(in crate::focus) fn begin(
         &mut self,
         id: InvitationId,
@@ -32,7 +32,7 @@ impl Invites {
         self.rooms.insert(id, (room, referred));
     }
 
-    /// A party is on its way no more; gives its room.
+    /// Ends an invitation; returns its room.
     pub(in crate::focus) fn end(&mut self, id: InvitationId) -> Option<RoomUri> {
         let (room, referred) = self.rooms.remove(&id)?;
         if let Some(call_id) = referred {
@@ -41,7 +41,7 @@ impl Invites {
         Some(room)
     }
 
-    /// Where an invitation is.
+    /// The room of an invitation.
     pub(in crate::focus) fn room(&self, id: InvitationId) -> Option<&RoomUri> {
         self.rooms.get(&id).map(|(room, _)| room)
     }
@@ -56,7 +56,7 @@ impl Invites {
         self.rooms.keys().copied().collect()
     }
 
-    /// The names of what is not empty, when nobody is invited any more.
+    /// Names of the tables that are not empty although no invitation is under way.
     pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
         let all = [
             ("invitations", self.rooms.len()),

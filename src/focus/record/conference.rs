@@ -1,4 +1,4 @@
-//! A running conference as it is kept.
+//! The record of a running conference.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub struct ConferenceRecord {
     pub rules: RoomRules,
     /// Only moderators come in.
     pub locked: bool,
-    /// What the INVITE that made it said it is about.
+    /// Identity from the INVITE that made the conference.
     pub identity: Identity,
-    /// Who made it.
+    /// Its creator.
     pub creator: Option<UserUri>,
 }
 
@@ -36,7 +36,7 @@ impl ConferenceRecord {
         }
     }
 
-    /// The conference, under the rules of this run and with nobody in it.
+    /// The conference with the rules of this run, without participants.
     pub(in crate::focus) fn restored(self, policy: Arc<Policy>) -> Conference {
         let Self {
             room,

@@ -1,4 +1,4 @@
-//! An endpoint as it is kept.
+//! The record of an endpoint.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,30 +12,30 @@ use crate::focus::sip::media::Media;
 use crate::focus::sip::session_timer::Schedule;
 use crate::time::Moment;
 
-/// A device in a conference.
+/// An endpoint in a conference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EndpointRecord {
     /// Its number.
     pub id: u64,
     /// The conference's room.
     pub room: RoomUri,
-    /// Whose it is.
+    /// Its user.
     pub user: UserUri,
-    /// What else its user may call itself.
+    /// Further addresses of its user.
     pub other_uris: Box<[UserUri]>,
-    /// The name shown, empty for none.
+    /// Display name, empty for none.
     pub display: String,
     /// Key of its element in conference-info.
     pub entity: String,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// Its user's number, if that is anonymous.
+    /// Its user's number, if they are anonymous.
     pub anonymous: Option<u32>,
     /// When it joined.
     pub joined: Moment,
-    /// We called it.
+    /// We dialled it.
     pub dialed_out: bool,
-    /// Who asked it to join.
+    /// The user who referred it.
     pub referred_by: Option<String>,
     /// The peer takes UPDATE.
     pub peer_updates: bool,
@@ -50,7 +50,7 @@ pub struct EndpointRecord {
     pub timer: Option<Schedule>,
     /// Its dialog.
     pub dialog: Dialog,
-    /// Its SDP; the peer's side is not known if the ACK with it was missed.
+    /// Its SDP; the peer's side is unknown if the ACK with it was missed.
     pub media: Media,
 }
 
@@ -88,7 +88,7 @@ impl EndpointRecord {
         })
     }
 
-    /// The endpoint with this session. Its timer is taken up when it is there.
+    /// The endpoint with this session. The caller resumes its timer afterwards.
     pub(in crate::focus) fn restored(self, link: Link) -> Endpoint {
         let Self {
             id: _,
@@ -115,7 +115,7 @@ impl EndpointRecord {
             referred_by,
             ..Rare::default()
         };
-        // An ACK that came while nobody was here does not come again.
+        // An ACK that came while no focus was running does not come again.
         let mut endpoint = Endpoint::new(room, user, role, dialog, media, link).with(rare);
         endpoint.display = display.into();
         endpoint.entity = entity.into();

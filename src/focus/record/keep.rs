@@ -1,5 +1,5 @@
-//! From the focus to records: what has changed is told at the end of every input. Moments are
-//! kept to the millisecond.
+//! From the focus to records: every input ends with an output of the resulting changes. Moments are
+//! stored to the millisecond.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::focus::sip::dialog::Dialog;
 use crate::focus::watch::subscription::Due;
 use crate::focus::{Focus, Output};
 
-/// Counters that grow with every NOTIFY are kept rounded up to a multiple of this, so that
-/// one write covers as many; after a crash they go on behind it.
+/// Stored counters that grow with every NOTIFY are rounded up to a multiple of this, so that one
+/// write covers as many NOTIFYs; after a crash they go on above the stored value.
 const LEASE: u32 = 64;
 
-/// How counters are kept.
+/// How counters are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Counters {
-    /// Ahead of what was used.
+    /// Ahead of the values in use.
     Leased,
-    /// As they are: an orderly stop goes on where it was.
+    /// Exact: after an orderly stop they go on where they were.
     Exact,
 }
 
@@ -35,7 +35,7 @@ impl Counters {
         }
     }
 
-    /// A dialog as it is kept.
+    /// A dialog in its stored form.
     pub(super) fn dialog(self, dialog: &Dialog) -> Dialog {
         let mut dialog = dialog.clone();
         dialog.local_cseq = self.kept(dialog.local_cseq);
@@ -45,8 +45,8 @@ impl Counters {
 }
 
 impl Focus {
-    /// Tells what has changed, in front of the outputs after `position`: nobody may hear of
-    /// it before it is kept.
+    /// Outputs the changes of an input, in front of its other outputs, which start at `position`:
+    /// the store comes before any message that depends on it.
     pub(in crate::focus) fn tell_changes(&mut self, position: usize) {
         let changes = self.changes();
         if !changes.is_empty() {
@@ -54,14 +54,13 @@ impl Focus {
         }
     }
 
-    /// Tells what was changed by another way than an input, in front of everything that has
-    /// not been polled yet.
+    /// Outputs changes made other than by an input, in front of all outputs not polled yet.
     pub fn tell_what_changed(&mut self) {
         self.tell_changes(0);
     }
 
-    /// Everything there is, for whoever has lost what was told before. Rooms that management
-    /// made are not among it.
+    /// The full stored state, for a store that has lost the earlier changes. It does not include
+    /// the rooms made by management.
     pub fn snapshot(&mut self) -> Vec<Change> {
         for (_, conference) in self.rooms.conferences_unmarked() {
             conference.participants.forget_kept();
@@ -76,7 +75,7 @@ impl Focus {
         self.changes()
     }
 
-    /// Marks everything that has counters, after `counters` has changed.
+    /// Marks everything that has counters, after a change of `counters`.
     pub(in crate::focus) fn touch_counters(&mut self) {
         self.rooms.kept_endpoints().touch_all();
         self.watch.kept_subscriptions().touch_all();
@@ -95,7 +94,7 @@ impl Focus {
         let conferences = self.rooms.conferences();
         changes.extend(told(
             self.watch.kept_subscriptions().news(|id, subscription| {
-                // Without a conference only the last NOTIFY is left to send.
+                // Without a conference it only waits for its last NOTIFY.
                 let goes_on = conferences.contains_key(&subscription.room)
                     && !matches!(subscription.due, Due::Last(_));
                 goes_on.then(|| {
@@ -131,7 +130,7 @@ impl Focus {
         });
         let mut changes: Vec<_> = told(news, Key::Conference).collect();
         for room in rooms {
-            // Those of a conference that is gone went with it.
+            // Those of a conference that has gone went with it.
             let Some(conference) = self.rooms.conference_unmarked(&room) else {
                 continue;
             };

@@ -1,36 +1,35 @@
-//! What management keeps of rooms, and the questions about it: the rows are looked up by whoever
-//! keeps them, on a thread of its own, so that a room nobody is in costs no memory and nobody
-//! waits for a disk.
+//! Rooms and decisions kept by management, and the queries for them. The store looks up the rows on
+//! a thread of its own: an empty room costs no memory, and no request waits for a disk.
 
 use crate::control::{PastMessage, RoomUri, UserUri};
 use crate::focus::{Pattern, Role, RoomEntry, RoomRules};
 use serde::{Deserialize, Serialize};
 
-/// What management keeps of a room.
+/// The entry of a room in management's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It has made the room.
+    /// A room that it has made.
     Made(Box<RoomEntry>),
-    /// It has decided something about a room of the configuration.
+    /// Decisions about a room of the configuration.
     Decided(Box<Decisions>),
 }
 
-/// What management has decided about a room of the configuration: a difference, so that whatever
-/// else stands in the configuration entry counts as it is edited.
+/// Decisions of management about a room of the configuration. They are stored as a difference, so
+/// that edits of the configuration entry take effect otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decisions {
     /// The room.
     pub uri: RoomUri,
-    /// Roles given.
+    /// Roles given by management.
     #[serde(default)]
     pub roles: Vec<(UserUri, Role)>,
-    /// Patterns of who may not come in.
+    /// Patterns of banned users.
     #[serde(default)]
     pub denied: Vec<Pattern>,
-    /// Patterns of the configuration's `deny` that do not count.
+    /// Patterns of the configuration's `deny` that no longer apply.
     #[serde(default)]
     pub undenied: Vec<Pattern>,
-    /// Locked or unlocked.
+    /// Locked or unlocked; `None` without a decision.
     #[serde(default)]
     pub locked: Option<bool>,
 }
@@ -38,18 +37,18 @@ pub struct Decisions {
 /// One decision of management.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
-    /// A user has this role.
+    /// Give this role to a user.
     Role(UserUri, Role),
-    /// Nobody matching this may come in.
+    /// Ban users who match this.
     Ban(Pattern),
-    /// They may again.
+    /// Lift such a ban.
     Unban(Pattern),
-    /// Only moderators come in, or everybody.
+    /// Lock the room, so that only moderators come in, or unlock it.
     Lock(bool),
 }
 
 impl Ruling {
-    /// Changes a room's own rules.
+    /// Applies it to a room's own rules.
     pub(in crate::focus) fn change(&self, rules: &mut RoomRules) {
         match self {
             Self::Role(user, role) => give_role(&mut rules.roles, user, *role),
@@ -61,7 +60,7 @@ impl Ruling {
 }
 
 impl Decisions {
-    /// None yet.
+    /// No decisions yet.
     pub fn new(uri: RoomUri) -> Self {
         Self {
             uri,
@@ -72,7 +71,7 @@ impl Decisions {
         }
     }
 
-    /// The configuration's rules with all of them.
+    /// Applies them to the configuration's rules.
     pub(in crate::focus) fn amend(&self, rules: &mut RoomRules) {
         rules.roles.clone_from(&self.roles);
         rules.deny.retain(|it| !self.undenied.contains(it));
@@ -80,7 +79,7 @@ impl Decisions {
         rules.locked = self.locked.unwrap_or(rules.locked);
     }
 
-    /// One more, which takes the place of what it contradicts.
+    /// Adds a decision, which replaces the ones it contradicts.
     pub(in crate::focus) fn decide(&mut self, ruling: &Ruling) {
         match ruling {
             Ruling::Role(user, role) => give_role(&mut self.roles, user, *role),
@@ -108,50 +107,50 @@ fn add(patterns: &mut Vec<Pattern>, pattern: &Pattern) {
     }
 }
 
-/// A question to whoever keeps records.
+/// A query to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// What management keeps of a room, and whether it has a history.
+    /// Management's entry of a room, and whether the room has a history.
     Room(RoomUri),
-    /// So many of the last messages of a room's history, and [`HISTORY_OCTETS`] at most.
+    /// The last messages of a room's history, at most this number and [`HISTORY_OCTETS`].
     ///
     /// [`HISTORY_OCTETS`]: crate::control::HISTORY_OCTETS
     History(RoomUri, u16),
-    /// Rooms that management made, by URI.
+    /// Rooms made by management, by URI.
     Page {
-        /// How many to leave out first.
+        /// Number of rooms to skip.
         offset: usize,
-        /// How many at most.
+        /// Most rooms in the answer.
         limit: usize,
     },
 }
 
-/// The answer to a question.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The question.
+    /// The query.
     pub query: Query,
-    /// What there is.
+    /// The result.
     pub answer: Result<Content, Unreadable>,
 }
 
-/// What was found.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Of a room.
+    /// The result for a room.
     Room {
-        /// What management keeps.
+        /// Management's entry of it.
         kept: Option<Kept>,
         /// It has a history.
         remembers: bool,
     },
     /// A history, in order.
     History(Vec<PastMessage>),
-    /// A part of the rooms.
+    /// A page of rooms.
     Page(Vec<RoomEntry>),
 }
 
-/// It cannot be read. That is not the same as that there is nothing.
+/// The store cannot read it. This does not mean that it does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the database cannot be read")]
 pub struct Unreadable;

@@ -1,15 +1,15 @@
-//! What of the focus survives a restart, one record a thing. The store keeps each as the JSON that
-//! serde makes of it; the focus only says what has changed.
+//! The part of the focus' state that survives a restart, one record per object. The store keeps
+//! each as the JSON that serde makes of it; the focus only outputs changes.
 //!
-//! A record holds the types of the running state where these have no timers (`Dialog`, `Media`,
-//! `Schedule`), and stands in one file with both ways: from the state to it and back. A field that
-//! is added needs `#[serde(default)]`: rows of an earlier release lack it.
+//! A record uses the types of the running state where these have no timers (`Dialog`, `Media`,
+//! `Schedule`). One file per record has both conversions: from the state and back. A new field
+//! needs `#[serde(default)]`: rows of an earlier release lack it.
 //!
-//! Kept are conferences with participants and publications, endpoints with their dialogs,
-//! subscriptions, the nicknames of who has just left, and the history of rooms that have one:
-//! its messages only pass by here, from the switch to the store. Not kept is what a restart
-//! ends anyway or what comes again by itself: invitations under way, REFERs that somebody
-//! follows, documents, departures (everybody gets a full document).
+//! Stored are conferences with participants and publications, endpoints with their dialogs,
+//! subscriptions, the nicknames of users who have just left, and the history of rooms that have
+//! one: its messages pass from the switch to the store without staying here. Not stored is state
+//! that a restart ends or that is made anew: invitations under way, REFERs with a subscriber,
+//! documents, departures (every subscriber gets a full document).
 
 mod conference;
 mod endpoint;
@@ -35,67 +35,67 @@ pub use publication::PublicationRecord;
 pub use restore::FindSocket;
 pub use subscription::SubscriptionRecord;
 
-/// One change of what is kept.
+/// One change of the stored state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// This is what it is from now on.
+    /// Add or replace this record.
     Put(Record),
-    /// It is gone.
+    /// Delete the record.
     Delete(Key),
-    /// A room's history has changed.
+    /// Change a room's history.
     Remember(HistoryChange),
 }
 
-/// What has become of a room's history. The same change may be made twice.
+/// A change of a room's history. The same change may come twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryChange {
     /// The room.
     pub room: RoomUri,
-    /// Messages that are in it from now on.
+    /// Messages added to the history.
     pub messages: Vec<PastMessage>,
-    /// Those up to this number are not, any more.
+    /// Messages up to this number have left the history.
     pub gone: u64,
 }
 
-/// One thing that is kept.
+/// One stored object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
-    /// A room that management made.
+    /// A room made by management.
     Room(Box<RoomEntry>),
-    /// What management decided about a room of the configuration.
+    /// Decisions of management about a room of the configuration.
     Decisions(Box<Decisions>),
     /// A running conference.
     Conference(Box<ConferenceRecord>),
-    /// A user in one.
+    /// A participant of a conference.
     Participant(ParticipantRecord),
-    /// What somebody published about one.
+    /// A publication about a conference.
     Publication(PublicationRecord),
-    /// A device in one.
+    /// An endpoint in a conference.
     Endpoint(Box<EndpointRecord>),
-    /// A subscription to one.
+    /// A subscription to a conference.
     Subscription(Box<SubscriptionRecord>),
-    /// A nickname held for somebody who has left one.
+    /// A nickname held for a user who has left a conference.
     HeldNickname(HeldNicknameRecord),
-    /// Somebody who left one by BYE, where that matters.
+    /// A user who left a conference by BYE, where that matters.
     Departed(DepartedRecord),
-    /// No anonymous participant had a higher number; rounded up.
+    /// The highest number of an anonymous participant, rounded up.
     LastAnonymous(u32),
 }
 
-/// What a record is found by.
+/// The key of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
-    /// A room that management made.
+    /// A room made by management.
     Room(RoomUri),
-    /// What management decided about a room of the configuration.
+    /// Decisions of management about a room of the configuration.
     Decisions(RoomUri),
-    /// A conference, with its participants, publications and who left it by BYE.
+    /// A conference, with its participants, its publications and the users who left it by BYE.
     Conference(RoomUri),
     /// A user in a conference.
     Participant(RoomUri, UserUri),
     /// A publication about a conference.
     Publication(RoomUri, u64),
-    /// A device.
+    /// An endpoint.
     Endpoint(u64),
     /// A subscription.
     Subscription(u64),
@@ -103,18 +103,18 @@ pub enum Key {
     HeldNickname(RoomUri, UserUri),
     /// A room's whole history.
     History(RoomUri),
-    /// Somebody who left a conference by BYE.
+    /// A user who left a conference by BYE.
     Departed(RoomUri, UserUri),
     /// The number of the last anonymous participant.
     LastAnonymous,
 }
 
-/// Somebody who left a conference by BYE.
+/// A user who left a conference by BYE.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DepartedRecord {
     /// The conference's room.
     pub room: RoomUri,
-    /// Who.
+    /// The user.
     pub user: UserUri,
 }
 
@@ -123,16 +123,16 @@ pub struct DepartedRecord {
 pub struct HeldNicknameRecord {
     /// The room.
     pub room: RoomUri,
-    /// Whose it is, as the switch knows the user.
+    /// The user, under the address that the switch knows.
     pub user: UserUri,
     /// The nickname, as the user wrote it.
     pub nickname: String,
-    /// How long it is held.
+    /// End of the reservation.
     pub until: Moment,
 }
 
 impl Record {
-    /// What it is found by.
+    /// Its key.
     pub fn key(&self) -> Key {
         match self {
             Record::Room(entry) => Key::Room(entry.uri.clone()),

@@ -1,4 +1,4 @@
-//! A user in a conference as it is kept.
+//! The record of a user in a conference.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::focus::room::participant::Participant;
 pub struct ParticipantRecord {
     /// The conference's room.
     pub room: RoomUri,
-    /// Who.
+    /// The user.
     pub user: UserUri,
-    /// The name shown, empty for none.
+    /// Display name, empty for none.
     pub display: String,
     /// The nickname, as the user wrote it.
     pub nickname: Option<String>,
-    /// What the user is.
+    /// Their role.
     pub role: Role,
     /// The number shown instead of the address.
     pub anonymous: Option<u32>,
 }
 
 impl ParticipantRecord {
-    /// The record of a user; `None` for one who is only invited.
+    /// The record of a user; `None` for a user who is only invited.
     pub(in crate::focus) fn of(
         room: &RoomUri,
         user: &UserUri,
@@ -42,7 +42,7 @@ impl ParticipantRecord {
         })
     }
 
-    /// The user, with this role in this run and no endpoints yet.
+    /// The user with their role in this run, without endpoints.
     pub(in crate::focus) fn restored(self, role: Role) -> Participant {
         let Self {
             room: _,

@@ -1,4 +1,4 @@
-//! A publication as it is kept.
+//! The record of a publication.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::focus::ids::PublicationId;
 use crate::focus::room::publications::Publication;
 use crate::time::Moment;
 
-/// What somebody published about a conference (RFC 3903).
+/// A publication about a conference (RFC 3903).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PublicationRecord {
     /// Number of the publication.
@@ -16,9 +16,9 @@ pub struct PublicationRecord {
     pub room: RoomUri,
     /// Entity tag.
     pub tag: String,
-    /// Who published.
+    /// The publisher.
     pub publisher: UserUri,
-    /// About everything, not only about the publisher.
+    /// It may be about everything, not only about the publisher.
     pub unlimited: bool,
     /// The document published.
     pub document: String,
@@ -39,7 +39,7 @@ impl PublicationRecord {
             tag: publication.tag.clone(),
             publisher: publication.publisher.clone(),
             unlimited: publication.unlimited,
-            // It has been read, so it is UTF-8.
+            // It was parsed before, so it is UTF-8.
             document: String::from_utf8_lossy(&publication.document).into_owned(),
             expires: publication.expiry.at().in_millis(),
         }

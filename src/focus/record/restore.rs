@@ -1,8 +1,8 @@
 //! From records back to the focus, after a restart.
 //!
-//! Nothing is told to anybody here: dialogs, timers and rosters stand as they stood, every
-//! subscriber is due a full document, and how the sessions are, the switch will say when it
-//! is asked. Records that contradict each other are passed over, and the rest is restored.
+//! Restoring sends nothing: dialogs, timers and rosters are as before, every subscriber is due a
+//! full document, and the switch reports the state of the sessions on request. Records that
+//! contradict each other are dropped, and the rest is restored.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use crate::focus::{Focus, Lifetime, Output, Role, Socket};
 use crate::log::Level;
 use crate::time::Moment;
 
-/// Finds the host's own name of a socket of an earlier run; 0 when it is there no more, and
+/// Finds the host's present handle of a socket of an earlier run; 0 when the socket has gone, and
 /// the host shall choose.
 pub type FindSocket<'a> = dyn FnMut(&Socket) -> u64 + 'a;
 
 impl Focus {
-    /// Takes up what an earlier run has left. To be called before any input, with the
-    /// outputs to be polled afterwards: counters are kept anew before they are used.
+    /// Restores the state of an earlier run. Call it before any input, and poll the outputs
+    /// afterwards: they store the counters anew before any use.
     pub fn restore(&mut self, now: Moment, records: Vec<Record>, find: &mut FindSocket<'_>) {
         let mut sorted = Sorted::default();
         records.into_iter().for_each(|record| sorted.take(record));
@@ -52,7 +52,7 @@ impl Focus {
         for participant in sorted.participants {
             self.restore_participant(participant, &mut earlier);
         }
-        // The order of a user's devices is that of their joining.
+        // A user's devices are in the order of their joining.
         sorted.endpoints.sort_by_key(|endpoint| endpoint.id);
         let mut sockets = HashMap::new();
         let mut find = |socket: &Socket| match sockets.get(socket) {
@@ -95,7 +95,7 @@ impl Focus {
         self.log_restored();
     }
 
-    /// What contradicts the rest is in nobody's way any more.
+    /// Deletes records that contradict the others.
     fn pass_over(&mut self, keys: Vec<Key>) {
         if keys.is_empty() {
             return;
@@ -109,7 +109,7 @@ impl Focus {
         self.out.push(Output::Store(changes));
     }
 
-    /// Who may not be in or watch under the rules of this run, goes.
+    /// Removes participants and subscribers whom the rules of this run do not admit.
     pub(in crate::focus) fn enforce_rules(&mut self, now: Moment) {
         let mut unwelcome = Vec::new();
         for (room, conference) in self.rooms.conferences().iter() {
@@ -137,8 +137,8 @@ impl Focus {
         }
     }
 
-    /// What management keeps of the rooms whose conferences are restored comes with them, and
-    /// whatever it has decided about rooms of the configuration.
+    /// Restores what management keeps of rooms with restored conferences, and all its decisions
+    /// about rooms of the configuration.
     fn learn_rooms(&mut self, rooms: Vec<(RoomUri, Kept)>, running: &[ConferenceRecord]) {
         let mut decided = Vec::new();
         for (room, kept) in rooms {
@@ -177,9 +177,9 @@ impl Focus {
     fn restore_conference(&mut self, record: ConferenceRecord, earlier: &mut Earlier) {
         let room = record.room.clone();
         let most = self.config.max_participants;
-        // What the operator or management has decided meanwhile counts.
+        // Later decisions of the operator or management count.
         let policy = self.ruled(&room).unwrap_or_else(|| {
-            // A room that lasted is in nobody's configuration any more: it ends as others do.
+            // The room has left the configuration: its conference ends like that of an ad hoc room.
             let mut rules = record.rules.clone();
             if rules.lifetime == Lifetime::Forever {
                 rules.lifetime = Lifetime::WhileOccupied;
@@ -218,7 +218,7 @@ impl Focus {
         conference.participants.kept_as(user, &kept);
     }
 
-    /// False when it cannot go on.
+    /// Restores an endpoint; `false` when it cannot go on.
     fn restore_endpoint(
         &mut self,
         now: Moment,
@@ -265,8 +265,8 @@ impl Focus {
         true
     }
 
-    /// The rules have changed meanwhile. The switch admits everybody anew, or is told when it
-    /// has said how the sessions are.
+    /// Changes the role of an endpoint, because the rules have changed. The switch admits it anew,
+    /// or learns the role after its answer about the sessions.
     fn recast(&mut self, id: EndpointId, role: Role) {
         if self.rooms.endpoint(id).is_some_and(|it| it.role != role)
             && let Some(endpoint) = self.rooms.endpoint_mut(id)
@@ -276,7 +276,7 @@ impl Focus {
         }
     }
 
-    /// Its conference goes on, and began when the first who is still in came.
+    /// Sets the start of its conference: the time when the first of the present endpoints joined.
     fn begun(&mut self, id: EndpointId) {
         if let Some((endpoint, conference)) = self.rooms.with_conference(id) {
             let joined = endpoint.joined;
@@ -295,7 +295,7 @@ impl Focus {
             return;
         };
         let interval = schedule.agreement.interval;
-        // A clock that was set back must not make it last.
+        // The clock may have been set back: limit the time to a full interval.
         let expiry = schedule.expiry.unwrap_or(now).min(now + interval);
         let due = schedule.refresh.filter(|_| expiry > now);
         schedule.refresh = due.map(|at| match at.min(now + interval / 2) {
@@ -308,9 +308,9 @@ impl Focus {
         self.resume_session_timer(id, Some(schedule));
     }
 
-    /// Participants none of whose devices could be restored.
+    /// Drops participants without a restored endpoint.
     fn drop_the_absent(&mut self) {
-        // Every conference is marked: their rows go too.
+        // Mark every conference: their rows must go, too.
         for (_, conference) in self.rooms.conferences_unmarked() {
             let absent: Vec<_> = conference
                 .participants
@@ -324,7 +324,7 @@ impl Focus {
         }
     }
 
-    /// False when it says nothing any more.
+    /// Restores a publication; `false` if it no longer has any content.
     fn restore_publication(&mut self, now: Moment, record: PublicationRecord) -> bool {
         let id = PublicationId(record.id);
         self.out.reserve_id(record.id);
@@ -337,8 +337,7 @@ impl Focus {
         restored
     }
 
-    /// No longer than it could have been granted now: a clock that was set back must not make
-    /// it last.
+    /// Limits an expiry to the longest that could be granted now: the clock may have been set back.
     fn at_most(&self, now: Moment, expires: Moment) -> Moment {
         expires.min(now + self.config.subscription_expires)
     }
@@ -364,7 +363,7 @@ impl Focus {
                 self.watch.begin(id, subscription);
                 Due::Full
             }
-            // Its conference ended, and the last NOTIFY did not go out any more.
+            // Its conference ended before the last NOTIFY was sent.
             None => {
                 self.watch.begin_without_room(id, subscription);
                 Due::Last(Termination::NoResource)
@@ -377,25 +376,25 @@ impl Focus {
     }
 }
 
-/// Rooms named in one line of the log.
+/// Most rooms named in one log line.
 const NAMED: usize = 20;
 
-/// How far apart refreshes leave that fell due while nobody was here: 100 a second.
+/// Pause between refreshes that became due while no focus was running: 100 a second.
 const OVERDUE_APART: Duration = Duration::from_millis(10);
 
-/// What is known of the earlier run while it is taken up.
+/// State of the restoration.
 #[derive(Default)]
 struct Earlier {
-    /// The rules it had.
+    /// The rules of the earlier run.
     policies: HashMap<RoomUri, Policy>,
-    /// What could not be taken up.
+    /// Records that could not be restored.
     passed_over: Vec<Key>,
     overdue: u32,
 }
 
 impl Earlier {
-    /// Somebody's role now: what the rules say, if they said what it was; the script's word
-    /// and that of whoever made the conference stand.
+    /// A user's present role: that of the present rules, if the earlier role came from the rules. A
+    /// role from the script, or as creator of the conference, stays.
     fn role(&self, conference: &Conference, user: &UserUri, was: Role) -> Role {
         let before = self.policies.get(&conference.room);
         match before.map(|before| before.role(user)) {
@@ -441,11 +440,11 @@ impl Sorted {
     }
 }
 
-/// The dialog of a record on a socket of this run.
+/// Moves a restored dialog to a socket of this run.
 fn resume(dialog: &mut Dialog, find: &mut FindSocket<'_>) {
     let handle = find(&dialog.socket);
     Arc::make_mut(&mut dialog.socket).handle = handle;
     dialog.principal = address_of_record(&dialog.remote_uri).into();
-    // Connections ended with the proxy that held them; a way through a NAT may stand.
+    // Connections ended with the proxy that held them; a NAT binding may still exist.
     dialog.flow.take_if(|_| dialog.socket.transport != "udp");
 }

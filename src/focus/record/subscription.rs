@@ -1,4 +1,4 @@
-//! A subscription as it is kept.
+//! The record of a subscription.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ pub struct SubscriptionRecord {
     pub id: u64,
     /// The room.
     pub room: RoomUri,
-    /// Who watches.
+    /// The subscriber.
     pub user: UserUri,
-    /// What the script said the subscriber is.
+    /// The role that the script gave the subscriber.
     pub role: Option<Role>,
     /// `id` of the Event header.
     pub event_id: Option<String>,
@@ -31,9 +31,9 @@ pub struct SubscriptionRecord {
     pub expires: Moment,
     /// The rates agreed, as in Subscription-State (RFC 6446 §9.2).
     pub rates: String,
-    /// Understands full documents only.
+    /// The subscriber understands full documents only.
     pub full_only: bool,
-    /// No document had a higher version; rounded up, so that not every NOTIFY is a write.
+    /// Highest version of a document, rounded up, so that not every NOTIFY needs a write.
     pub version: u32,
     /// Its dialog.
     pub dialog: Dialog,
@@ -60,7 +60,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// The subscription until `expires`, with NOTIFYs no faster than `pace`. Nothing is armed.
+    /// The subscription until `expires`, with NOTIFYs no faster than `pace`. No timer is armed.
     pub(in crate::focus) fn restored(
         self,
         now: Moment,

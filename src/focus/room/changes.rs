@@ -1,10 +1,10 @@
-//! What subscribers of a conference must see, in the order in which it came about: revisions, and
-//! who has gone. Revisions only grow.
+//! Changes of a conference that subscribers must see: revision numbers, which only grow, and
+//! departures, in order.
 
 use crate::focus::room::participant::Departure;
 
-/// Departures remembered for subscribers who are behind; whoever missed more than that gets
-/// a full document, which is shorter.
+/// Departures kept for subscribers who are behind. A subscriber who missed more gets a full
+/// document, which is shorter.
 const MAX_DEPARTURES: usize = 4096;
 
 /// The changes of a conference.
@@ -30,27 +30,27 @@ impl Changes {
         self.revision
     }
 
-    /// The last change is one that only full documents tell: who is listed and who is not.
+    /// Marks the last change as one that needs a full document: the set of listed users changed.
     pub(in crate::focus) fn reshape(&mut self) {
         self.reshaped = self.revision;
     }
 
-    /// The revision of the last change that only full documents tell.
+    /// The revision of the last change that needs a full document.
     pub(in crate::focus) fn reshaped(&self) -> u64 {
         self.reshaped
     }
 
-    /// The last change is one of somebody's role.
+    /// Marks the last change as a change of a role.
     pub(in crate::focus) fn recast(&mut self) {
         self.recast = self.revision;
     }
 
-    /// The revision of the last change of somebody's role.
+    /// The revision of the last change of a role.
     pub(in crate::focus) fn last_recast(&self) -> u64 {
         self.recast
     }
 
-    /// The last change is one of the description.
+    /// Marks the last change as a change of the description.
     pub(in crate::focus) fn describe(&mut self) {
         self.described = self.revision;
     }
@@ -60,29 +60,29 @@ impl Changes {
         self.described
     }
 
-    /// Somebody has gone by the last change.
+    /// Adds the departure that the last change caused.
     pub(in crate::focus) fn depart(&mut self, departure: Departure) {
         self.departures.push(departure);
     }
 
-    /// Departures that some subscriber has not been told to the end.
+    /// Departures that some subscriber has not fully seen.
     pub(in crate::focus) fn departures(&self) -> &[Departure] {
         &self.departures
     }
 
-    /// Departures up to this revision are not remembered any more.
+    /// Departures up to this revision are no longer kept.
     pub(in crate::focus) fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    /// Nobody may learn of earlier departures any more but by a full document.
+    /// Forgets all departures, so that subscribers learn of them by a full document only.
     pub(in crate::focus) fn forget_departures(&mut self) {
         self.forgotten = self.revision;
         self.departures.clear();
     }
 
-    /// Nobody watches: whoever is given a document of just before would never learn of departures
-    /// from a partial one.
+    /// Forgets all departures while there is no subscriber. A subscriber who gets a document from
+    /// just before must get a full one next: a partial one would lack these departures.
     pub(in crate::focus) fn pass_unwatched(&mut self) {
         if let Some(last) = self.departures.pop() {
             self.forgotten = last.revision;
@@ -90,7 +90,7 @@ impl Changes {
         }
     }
 
-    /// Departures that every subscriber has been told to the end need no memory.
+    /// Drops departures that every subscriber has fully seen.
     pub(in crate::focus) fn all_told_until(&mut self, buried: u64) {
         let told = self
             .departures
@@ -98,7 +98,7 @@ impl Changes {
         self.departures.drain(..told);
     }
 
-    /// Forgets the oldest of too many departures.
+    /// Drops the oldest departures above the limit.
     pub(in crate::focus) fn bound(&mut self) {
         let excess = self.departures.len().saturating_sub(MAX_DEPARTURES);
         if let Some(last) = self.departures.drain(..excess).next_back() {

@@ -1,4 +1,4 @@
-//! Conferences, their participants and the endpoints these talk from.
+//! Conferences, their participants and their endpoints.
 
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::changes::Changes;
@@ -18,20 +18,20 @@ use crate::focus::sip::face::shortened;
 use crate::time::Moment;
 use crate::wire::sip::Headers;
 
-/// What a conference is about, and which group session it is to RCS clients.
+/// Subject of a conference, and its identity as a group session of RCS clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Identity {
     /// Subject.
     pub(in crate::focus) subject: Option<String>,
-    /// Contribution-ID: kept over every rejoin.
+    /// Contribution-ID: stays the same over every rejoin.
     pub(in crate::focus) contribution: Option<String>,
     /// Conversation-ID: the thread.
     pub(in crate::focus) conversation: Option<String>,
 }
 
 impl Identity {
-    /// What these headers say.
+    /// The identity in these headers.
     pub(in crate::focus) fn of(headers: &Headers) -> Self {
         let value = |name| headers.first(name).map(str::to_owned);
         Self {
@@ -41,7 +41,7 @@ impl Identity {
         }
     }
 
-    /// The same, for whom the focus invites.
+    /// Adds it to the headers for an invited party.
     pub(in crate::focus) fn announce(&self, mut headers: Headers) -> Headers {
         for (name, value) in [
             ("Subject", &self.subject),
@@ -56,8 +56,8 @@ impl Identity {
     }
 }
 
-/// Who is remembered to have left a conference by BYE: an RCS group is smaller, and whoever is
-/// not may come back by INVITE instead of being told that they left.
+/// Most users remembered as having left a conference by BYE. An RCS group is smaller; a user beyond
+/// the limit may come back by INVITE instead of getting 403.
 const MAX_LEFT: usize = 1_000;
 
 /// A running conference of a room.
@@ -66,38 +66,38 @@ pub(in crate::focus) struct Conference {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) policy: Arc<Policy>,
     pub(in crate::focus) locked: bool,
-    /// What the INVITE that made it said it is about.
+    /// Identity from the INVITE that made the conference.
     pub(in crate::focus) identity: Identity,
-    /// Who left by BYE, where the conference has a Contribution-ID.
+    /// Users who left by BYE, if the conference has a Contribution-ID.
     pub(in crate::focus) left: DirtyMap<UserUri, ()>,
-    /// Who came in first, where that decides when it ends or who moderates.
+    /// The first participant, where that decides the end of the conference or its moderator.
     pub(in crate::focus) creator: Option<UserUri>,
-    /// Whose INVITE made it, where the room is not there without one.
+    /// The user whose INVITE made the conference, unless its room exists without one.
     pub(in crate::focus) maker: Option<UserUri>,
-    /// Who is in or invited, by address of record; the invited have no endpoints.
+    /// Participants and invited users, by address of record; invited users have no endpoints.
     pub(in crate::focus) participants: DirtyMap<UserUri, Participant>,
-    /// The devices in it, those that are just joining included.
+    /// Its endpoints, including those that are joining.
     pub(in crate::focus) endpoints: BTreeSet<EndpointId>,
-    /// Parties on their way in.
+    /// Parties being invited.
     pub(in crate::focus::room) invitations: BTreeMap<InvitationId, Invitation>,
     /// Users whose first join still waits for the switch; they count against the maximum.
     pub(in crate::focus) joining: BTreeMap<EndpointId, UserUri>,
-    /// How many of the invitations each user is the inviter of.
+    /// Number of invitations per inviter.
     ringing: BTreeMap<UserUri, usize>,
-    /// What subscribers must see.
+    /// Changes that subscribers must see.
     pub(in crate::focus) changes: Changes,
-    /// There are too many to list everybody (`roster_limit`).
+    /// It has too many participants to list all of them (`roster_limit`).
     crowded: bool,
     pub(in crate::focus) publications: Publications,
-    /// When the first participant came in; `None` while nobody is in.
+    /// When the first participant joined; `None` without participants.
     pub(in crate::focus) begun: Option<Moment>,
-    /// Messages sent, while the room does not last.
+    /// Messages sent, for a room that does not outlast its conference.
     pub(in crate::focus) messages: u64,
-    /// The run of the switch that was given the room's history.
+    /// The run of the switch that got the room's history.
     pub(in crate::focus) recalled: Option<SwitchRun>,
-    /// Sessions that wait until the room's history has been looked up.
+    /// Sessions that wait for the look-up of the room's history.
     pub(in crate::focus) recalling: Option<Vec<Admission>>,
-    /// The last NOTIFYs are on their way.
+    /// The last NOTIFYs are being sent.
     pub(in crate::focus) ending: bool,
 }
 
@@ -128,16 +128,17 @@ impl Conference {
         }
     }
 
-    /// Whether one more user fits in; a further device of a participant always does. The
-    /// invited hold no place.
+    /// Whether the room has a place for this user. A participant always has one for a further
+    /// device; invited users hold none.
     pub(in crate::focus) fn has_place_for(&self, user: &UserUri) -> bool {
         let joining = self.joining.values();
         let new: BTreeSet<_> = joining.filter(|it| *it != user && !self.has(it)).collect();
         self.has(user) || self.present() + new.len() < self.policy.max_participants
     }
 
-    /// Somebody comes in: who is first is the creator, where there is one. Of several who were
-    /// on their way to be that (`leads`), the others are what the room's lists say.
+    /// Makes the first participant the creator, if the conference has one, and returns the user's
+    /// role. Several users may have been joining as its leader (`leads`); the others get the role
+    /// that the room's lists give them.
     pub(in crate::focus) fn take_lead(&mut self, user: &UserUri, role: Role, leads: bool) -> Role {
         if self.begun.is_none() && self.policy.rules.lifetime != Lifetime::Forever {
             self.creator.get_or_insert_with(|| user.clone());
@@ -148,7 +149,7 @@ impl Conference {
         }
     }
 
-    /// How many devices a user has, those that are just joining included.
+    /// Number of a user's devices, including those that are joining.
     pub(in crate::focus) fn devices(&self, user: &UserUri) -> usize {
         let joined = self
             .participants
@@ -157,19 +158,19 @@ impl Conference {
         joined + self.joining.values().filter(|it| *it == user).count()
     }
 
-    /// Whether somebody is in with at least one device.
+    /// Whether a user is in with at least one device.
     pub(in crate::focus) fn has(&self, user: &UserUri) -> bool {
         self.participants
             .get(user)
             .is_some_and(|participant| !participant.endpoints.is_empty())
     }
 
-    /// Parties on their way in that a user has had invited.
+    /// Number of parties that a user is inviting.
     pub(in crate::focus) fn ringing_of(&self, user: &UserUri) -> usize {
         self.ringing.get(user).copied().unwrap_or_default()
     }
 
-    /// The number of a user who is in under privacy (RFC 4575 §8.2).
+    /// The number of an anonymous participant (RFC 4575 §8.2).
     pub(in crate::focus) fn mask_of(&self, user: &UserUri) -> Option<u32> {
         let participant = self.participants.get(user)?;
         participant
@@ -177,13 +178,14 @@ impl Conference {
             .filter(|_| !participant.endpoints.is_empty())
     }
 
-    /// Whether a user is known by a number here, and nobody is to learn by which.
+    /// Whether a participant appears by a number, so that the number must stay unlinked to the
+    /// address.
     pub(in crate::focus) fn is_anonymous(&self, user: &UserUri) -> bool {
         let participant = self.participants.get(user);
         participant.is_some_and(|it| it.anonymous.is_some())
     }
 
-    /// How many users are in.
+    /// Number of participants.
     pub(in crate::focus) fn present(&self) -> usize {
         let invited: BTreeSet<_> = self.invitations.values().map(|it| &it.user).collect();
         let waits = |user: &&&UserUri| {
@@ -193,7 +195,7 @@ impl Conference {
         self.participants.len() - invited.iter().filter(waits).count()
     }
 
-    /// Takes a user out whose last endpoint or invitation has gone.
+    /// Removes a user after their last endpoint or invitation has gone.
     pub(in crate::focus) fn drop_if_gone(&mut self, user: &UserUri) {
         let invited = self.invitations.values().any(|i| i.user == *user);
         if !invited && !self.has(user) {
@@ -201,12 +203,12 @@ impl Conference {
         }
     }
 
-    /// Whether nobody is in and nobody is on the way.
+    /// Whether it has no participants, joining users or invitations.
     pub(in crate::focus) fn is_empty(&self) -> bool {
         self.participants.is_empty() && self.joining.is_empty()
     }
 
-    /// Gives a participant a role. In a crowd that decides who is listed.
+    /// Gives a participant a role. In a crowd the role decides whether they are listed.
     pub(in crate::focus) fn set_role(&mut self, user: &UserUri, role: Role) {
         if let Some(participant) = self.participants.get_mut(user)
             && participant.role != role
@@ -217,7 +219,7 @@ impl Conference {
         }
     }
 
-    /// Shows a participant under another address from now on. Somebody new was never shown
+    /// Shows a participant under another address from now on. A new participant was never shown
     /// under the old one.
     pub(in crate::focus) fn set_anonymous(
         &mut self,
@@ -231,15 +233,15 @@ impl Conference {
             participant.anonymous = anonymous;
             participant.change(self.changes.revision());
             if !is_new {
-                // Only a full document says that the old address is gone; departures under
-                // it would tell that both are the same user.
+                // Only a full document removes the old address; departures under it would reveal
+                // that both addresses are the same user.
                 self.changes.reshape();
                 self.changes.forget_departures();
             }
         }
     }
 
-    /// A user's own change, such as another direction of its medium.
+    /// Notes a change of a user, such as a new direction of their medium.
     pub(in crate::focus) fn change_user(&mut self, user: &UserUri) {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
@@ -247,8 +249,8 @@ impl Conference {
         }
     }
 
-    /// A change of a user's invitations. Those of somebody who is anonymous here are shown
-    /// under the address that was invited, and tell nothing of the number.
+    /// Notes a change of a user's invitations. The invitations of an anonymous participant appear
+    /// under the invited address and reveal nothing of the number.
     pub(in crate::focus) fn change_invited(&mut self, user: &UserUri) {
         let revision = self.change();
         if let Some(participant) = self.participants.get_mut(user) {
@@ -256,13 +258,13 @@ impl Conference {
         }
     }
 
-    /// Whether there are too many to list everybody.
+    /// Whether it has too many participants to list all of them.
     pub(in crate::focus) fn is_crowd(&self) -> bool {
         self.crowded
     }
 
-    /// Whether it is a crowd, at this limit. It takes an eighth less to be none again, so
-    /// that nobody is told everything at every coming and going around the limit.
+    /// Updates whether it is a crowd at this limit. Hysteresis: a crowd ends at 7/8 of the limit,
+    /// so that joins and leaves near it do not force full documents.
     pub(in crate::focus) fn count_crowd(&mut self, limit: usize) {
         let count = self.present();
         let crowded = match self.crowded {
@@ -275,7 +277,7 @@ impl Conference {
         }
     }
 
-    /// The first one comes and says what it is about.
+    /// Starts the conference with the identity from its first participant.
     pub(in crate::focus) fn begin(&mut self, identity: Identity) {
         let left: Vec<UserUri> = self.left.keys().cloned().collect();
         for user in left {
@@ -287,7 +289,7 @@ impl Conference {
         }
     }
 
-    /// What it is about, to everybody: as the operator says, else the first to come.
+    /// The identity shown to everybody: the operator's subject, else that of the first participant.
     pub(in crate::focus) fn identity(&self) -> Identity {
         let subject = self.policy.rules.about.subject.clone();
         Identity {
@@ -296,7 +298,7 @@ impl Conference {
         }
     }
 
-    /// Somebody has left by BYE.
+    /// Notes that a user left by BYE.
     pub(in crate::focus) fn note_departure(&mut self, user: &UserUri) {
         if self.identity.contribution.is_some() && self.left.len() < MAX_LEFT {
             self.left.insert(user.clone(), ());
@@ -308,13 +310,13 @@ impl Conference {
         self.changes.next()
     }
 
-    /// What it is about, or what it has, is another from now on.
+    /// Notes a change of the description.
     pub(in crate::focus) fn redescribe(&mut self) {
         self.changes.next();
         self.changes.describe();
     }
 
-    /// Only moderators come in, or everybody again; `false` if that is so already.
+    /// Locks the room, so that only moderators come in, or unlocks it; `false` if nothing changes.
     pub(in crate::focus) fn set_locked(&mut self, locked: bool) -> bool {
         let changes = std::mem::replace(&mut self.locked, locked) != locked;
         if changes {
@@ -323,7 +325,7 @@ impl Conference {
         changes
     }
 
-    /// A participant has another nickname, or none; `false` if it is the one they have.
+    /// Sets or removes a participant's nickname; `false` if nothing changes.
     pub(in crate::focus) fn set_nickname(
         &mut self,
         user: &UserUri,
@@ -341,25 +343,25 @@ impl Conference {
         true
     }
 
-    /// A party is on its way in. Whoever had it invited has one more of them ringing.
+    /// Adds an invitation and counts it for its inviter.
     pub(in crate::focus) fn begin_invitation(&mut self, id: InvitationId, invitation: Invitation) {
         count(&mut self.ringing, &invitation.inviter);
         self.invitations.insert(id, invitation);
     }
 
-    /// A party is on its way in no more.
+    /// Removes an invitation.
     pub(in crate::focus) fn end_invitation(&mut self, id: InvitationId) -> Option<Invitation> {
         let invitation = self.invitations.remove(&id)?;
         discount(&mut self.ringing, &invitation.inviter);
         Some(invitation)
     }
 
-    /// The party, to note how far it is.
+    /// An invitation, to record its progress.
     pub(in crate::focus) fn invitation_mut(&mut self, id: InvitationId) -> Option<&mut Invitation> {
         self.invitations.get_mut(&id)
     }
 
-    /// The parties on their way in.
+    /// The invitations.
     pub(in crate::focus) fn invitations(&self) -> &BTreeMap<InvitationId, Invitation> {
         &self.invitations
     }
@@ -370,12 +372,12 @@ impl Conference {
     }
 }
 
-/// Counts one more.
+/// Adds one to a user's count.
 pub(in crate::focus::room) fn count(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
     *counts.entry(user.clone()).or_default() += 1;
 }
 
-/// Counts one less.
+/// Subtracts one from a user's count.
 pub(in crate::focus::room) fn discount(counts: &mut BTreeMap<UserUri, usize>, user: &UserUri) {
     if let Some(count) = counts.get_mut(user) {
         *count -= 1;

@@ -1,4 +1,15 @@
-//! The devices that participants talk from: one INVITE dialog each.
+//! Endpoints: the devices of participants, one INVITE dialog each.
+//!
+//! An endpoint has three states, which change independently:
+//!
+//! - [`Stage`]: the peer's last INVITE or UPDATE, which waits for the switch, then for its ACK.
+//! - [`Link`]: the session at the switch, which is up, lost, or being renewed after the switch
+//!   restarted. Without a session in use the endpoint leaves when a timer fires.
+//! - [`Offer`]: an offer of ours that has no answer yet.
+//!
+//! It is in the roster from [`Endpoint::joined`] on: since the switch admitted the session of its
+//! INVITE, or since the party accepted ours. The room table has it from the moment its INVITE
+//! passed the checks, and keeps the index of sessions: only the table may change the link.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,36 +28,36 @@ use crate::time::Moment;
 use crate::wire::conference_info::{EndpointStatus, MediaStatus};
 use crate::wire::resource_lists::Recipient;
 
-/// How far the last INVITE of the peer has got.
+/// State of the peer's last INVITE or UPDATE.
 #[derive(Debug)]
 pub(in crate::focus) enum Stage {
-    /// It waits for the switch to admit the session, until the timer fires.
+    /// The switch must admit the session before the timer fires.
     Admitting(Box<(Answering, TimerKey)>),
-    /// It is answered 2xx, and the ACK has not come.
+    /// We sent a 2xx and wait for the ACK.
     Unacknowledged(Box<Unacknowledged>),
-    /// Nothing of it is left to do.
+    /// Neither is the case: no answer and no ACK is pending.
     Confirmed,
 }
 
 /// The session at the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Link {
-    /// It is there.
+    /// The switch has the session.
     Up(SessionId),
-    /// It is gone. The endpoint leaves when the timer fires, unless it comes back before.
+    /// The session is gone. The endpoint leaves when the timer fires, unless it comes back before.
     Lost { until: TimerKey },
-    /// A fresh one is there or asked for, and the peer has not answered the re-INVITE that
-    /// tells of it. The endpoint leaves when the timer fires.
+    /// The switch has a fresh session, or is about to admit one, and the peer has not answered the
+    /// re-INVITE for it. The endpoint leaves when the timer fires.
     Renewing {
         session: SessionId,
         until: TimerKey,
-        /// The re-INVITE has left.
+        /// The re-INVITE has been sent.
         called: bool,
     },
 }
 
 impl Link {
-    /// The session that the switch has, or is asked to take in.
+    /// The session that the switch has, or is about to admit.
     pub(in crate::focus) fn session(&self) -> Option<&SessionId> {
         match self {
             Self::Up(session) | Self::Renewing { session, .. } => Some(session),
@@ -63,7 +74,7 @@ impl Link {
     }
 }
 
-/// An offer of ours that has no answer. While there is one neither side may make another.
+/// An offer of ours without an answer. Until the answer neither side may make another offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Offer {
     None,
@@ -79,7 +90,7 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
     pub(in crate::focus) display: Arc<str>,
-    /// The key of its element in conference-info: never changes.
+    /// The key of its element in conference-info; it never changes.
     pub(in crate::focus) entity: Arc<str>,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) media: Media,
@@ -89,56 +100,56 @@ pub(in crate::focus) struct Endpoint {
     pub(in crate::focus) stage: Stage,
     pub(in crate::focus) offer: Offer,
     pub(in crate::focus) role: Role,
-    /// It has this role only because its user starts the conference.
+    /// It has this role only because its user started the conference.
     pub(in crate::focus) leads: bool,
-    /// Another device has taken its place: it leaves unseen.
+    /// Another device has replaced it: subscribers do not see it leave.
     pub(in crate::focus) replaced: bool,
-    /// Its user wants to be `anonymousN`.
+    /// The number N by which its user appears as `anonymousN`.
     pub(in crate::focus) anonymous: Option<u32>,
-    /// We called it.
+    /// We dialled it.
     pub(in crate::focus) dialed_out: bool,
-    /// What hardly any endpoint has, or only while it joins.
+    /// Facts that few endpoints have, or only while they join.
     rare: Option<Box<Rare>>,
-    /// In the roster.
+    /// Since when it is in the roster.
     pub(in crate::focus) joined: Option<Moment>,
-    /// What subscribers were told last of [`Endpoint::presence`].
+    /// The last [`Endpoint::presence`] that subscribers saw.
     pub(in crate::focus) shown: (EndpointStatus, MediaStatus),
     pub(in crate::focus) session_timer: Option<SessionTimer>,
     /// A session refresh request of ours has no outcome yet.
     pub(in crate::focus) refreshing: bool,
     /// The peer takes UPDATE (RFC 3311).
     pub(in crate::focus) peer_updates: bool,
-    /// It has sent a REFER in its dialog: the next ones are told apart (RFC 3515 §2.4.6).
+    /// It has sent a REFER in its dialog: the next ones get an id (RFC 3515 §2.4.6).
     pub(in crate::focus) has_referred: bool,
-    /// The rules gave it another role while nobody was here: a switch that has its session
-    /// must be told.
+    /// The rules gave it another role while no focus was running: a switch that has its session
+    /// does not know the role yet.
     pub(in crate::focus) recast: bool,
 }
 
-/// What hardly any endpoint has, or only while it joins.
+/// Facts that few endpoints have, or only while they join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::focus) struct Rare {
-    /// What else its user may call itself, as the host says.
+    /// Further addresses of its user, from the host.
     pub(in crate::focus) other_uris: Box<[UserUri]>,
-    /// The device whose place this one takes once it has joined.
+    /// The device that this one replaces once it has joined.
     pub(in crate::focus) replaces: Option<EndpointId>,
-    /// Whom it wants invited once it has joined.
+    /// Parties to invite once it has joined.
     pub(in crate::focus) recipients: Vec<Recipient>,
-    /// What came with its INVITE, to be said once it has acknowledged our 200.
+    /// The message of its INVITE, sent to the room once the peer has acknowledged our 200.
     pub(in crate::focus) first_message: Option<Bytes>,
-    /// We dialled out and it has not joined yet: what it came from.
+    /// The invitation it came from, if we dialled it and it has not joined yet.
     pub(in crate::focus) invitation: Option<InvitationId>,
-    /// Whom to tell what becomes of its first MSRP connection.
+    /// REFERs that wait for the outcome of its first MSRP connection.
     pub(in crate::focus) reports_to: Vec<ReferralId>,
-    /// Who asked it to join (RFC 3892), as others may see it.
+    /// The user who referred it (RFC 3892), as others may see them.
     pub(in crate::focus) referred_by: Option<String>,
 }
 
-/// An endpoint with nothing rare about it.
+/// The value for an endpoint without rare facts.
 static NOTHING_RARE: LazyLock<Rare> = LazyLock::new(Rare::default);
 
 impl Endpoint {
-    /// A device in a dialog with us, and nothing more.
+    /// An endpoint with a dialog and a session, and nothing more.
     pub(in crate::focus) fn new(
         room: RoomUri,
         user: UserUri,
@@ -174,7 +185,7 @@ impl Endpoint {
         }
     }
 
-    /// The same, with this that is rare.
+    /// The same endpoint with these rare facts.
     pub(in crate::focus) fn with(self, rare: Rare) -> Self {
         let rare = Some(Box::new(rare)).filter(|it| **it != Rare::default());
         Self { rare, ..self }
@@ -184,7 +195,7 @@ impl Endpoint {
         self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
 
-    /// Changes what is rare about it.
+    /// Changes its rare facts.
     pub(in crate::focus) fn change_rare<T>(&mut self, change: impl FnOnce(&mut Rare) -> T) -> T {
         let rare = self.rare.get_or_insert_default();
         let changed = change(rare);
@@ -194,7 +205,7 @@ impl Endpoint {
         changed
     }
 
-    /// Holds what it has in common with others once.
+    /// Shares its texts with other endpoints.
     pub(in crate::focus) fn share(&mut self, shared: &mut Shared) {
         shared.room(&mut self.room);
         shared.user(&mut self.user);
@@ -204,13 +215,14 @@ impl Endpoint {
         self.media.share(shared, self.link.session());
     }
 
-    /// Gives it a role. What was agreed stays as it is: the switch is told by role who may send.
+    /// Gives it a role. The negotiated media stay as they are: the switch decides by the role who
+    /// may send.
     pub(in crate::focus) fn set_role(&mut self, role: Role) {
         self.role = role;
         self.media.set_observer(role == Role::Observer);
     }
 
-    /// An INVITE or UPDATE of the peer has no final answer yet.
+    /// Whether an INVITE or UPDATE of the peer has no final answer yet.
     pub(in crate::focus) fn owes_answer(&self) -> bool {
         match &self.stage {
             Stage::Admitting(..) => true,
@@ -227,7 +239,7 @@ impl Endpoint {
         }
     }
 
-    /// What waits for the switch waits no more.
+    /// Takes out the answer that waits for the switch.
     pub(in crate::focus) fn take_answering(&mut self) -> Option<(Answering, TimerKey)> {
         match std::mem::replace(&mut self.stage, Stage::Confirmed) {
             Stage::Admitting(waiting) => Some(*waiting),
@@ -238,7 +250,7 @@ impl Endpoint {
         }
     }
 
-    /// A 2xx of which this is true waits for its ACK no more.
+    /// Takes out the 2xx that waits for its ACK, if the predicate holds for it.
     pub(in crate::focus) fn take_unacknowledged(
         &mut self,
         which: impl FnOnce(&Unacknowledged) -> bool,
@@ -260,12 +272,12 @@ impl Endpoint {
         }
     }
 
-    /// Nothing forbids a session refresh request of ours.
+    /// Whether we may send a session refresh request.
     pub(in crate::focus) fn is_free(&self) -> bool {
         !self.refreshing && self.offer == Offer::None
     }
 
-    /// Whether its device takes no messages at present (`a=inactive`, `a=sendonly`).
+    /// Whether the device takes no messages at present (`a=inactive`, `a=sendonly`).
     fn is_on_hold(&self) -> bool {
         let directions = self.media.directions();
         directions.is_some_and(|(_, receives)| !receives)
@@ -276,8 +288,8 @@ impl Endpoint {
         !matches!(self.link, Link::Up(_))
     }
 
-    /// How its call stands, and which way content flows, seen from the endpoint. RFC 4575
-    /// §5.7.3: with a dialog but without messages it is on hold.
+    /// State of its call, and direction of its content seen from the endpoint. An endpoint with a
+    /// dialog but without messages is on hold (RFC 4575 §5.7.3).
     pub(in crate::focus) fn presence(&self) -> (EndpointStatus, MediaStatus) {
         if self.is_lost() {
             return (EndpointStatus::OnHold, MediaStatus::Inactive);
@@ -304,13 +316,13 @@ impl Endpoint {
         &self.link
     }
 
-    /// Its session is another. The table knows whose each is: it alone may call this.
+    /// Changes its session. Only the room table may call this: it keeps the index of sessions.
     pub(in crate::focus::room) fn set_link(&mut self, link: Link) -> Link {
         std::mem::replace(&mut self.link, link)
     }
 
-    /// The re-INVITE that tells of a fresh session leaves now; `false` when there is none to
-    /// tell of, or when it has left.
+    /// Marks the re-INVITE for a fresh session as sent; `false` without such a re-INVITE, or if it
+    /// has been sent before.
     pub(in crate::focus) fn tells_of_renewal(&mut self) -> bool {
         match &mut self.link {
             Link::Renewing { called, .. } => !std::mem::replace(called, true),
@@ -318,7 +330,7 @@ impl Endpoint {
         }
     }
 
-    /// What an INVITE or UPDATE of the peer finds.
+    /// The state before an INVITE or UPDATE of the peer.
     pub(in crate::focus) fn before(&self) -> Before {
         Before {
             session: self.link.session().cloned(),
@@ -328,7 +340,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes an earlier description up again, for what its role is now.
+    /// Restores an earlier description, with the direction of the present role.
     pub(in crate::focus) fn restore_media(&mut self, media: Media) {
         self.media = media;
         self.media.set_observer(self.role == Role::Observer);

@@ -1,22 +1,22 @@
-//! Certificates seen first (RFC 6714 §7.7, U14): who announces another fingerprint than
-//! before is let in, and the operator is told. Kept in memory only.
+//! Memory of first certificates (RFC 6714 §7.7, U14). A user whose fingerprint has changed is let
+//! in, and the operator gets a notice. Kept in memory only.
 
 use std::collections::HashMap;
 
 use crate::control::UserUri;
 use crate::wire::fingerprint::Fingerprint;
 
-/// Users remembered: some megabytes. Those who come later are not watched.
+/// Most users remembered: some megabytes. Users beyond the limit are not checked.
 const MAX_USERS: usize = 50_000;
 
-/// What each user's certificate was announced by when it was first seen.
+/// The fingerprints in each user's first description.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct FingerprintMemory {
     fingerprints: HashMap<UserUri, Vec<Fingerprint>>,
 }
 
 impl FingerprintMemory {
-    /// Takes note; whether none of these is among those seen first.
+    /// Remembers a user's first fingerprints. Returns whether these include none of the first ones.
     pub(in crate::focus) fn changed(&mut self, user: &UserUri, announced: &[Fingerprint]) -> bool {
         if announced.is_empty() {
             return false;

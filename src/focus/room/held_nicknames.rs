@@ -1,5 +1,5 @@
-//! The nicknames of users who have left. The switch keeps them from everybody else for a while
-//! (RFC 7701 §7.1); here they are kept for a switch that does not know of them any more.
+//! The nicknames of users who have left. The switch reserves them for a while (RFC 7701 §7.1); the
+//! focus keeps them for a switch that has lost them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,9 +11,9 @@ use crate::focus::room::participant::shown_uri;
 use crate::focus::timers::{Timer, TimerKey};
 use crate::time::Moment;
 
-/// How many are held of one room at most; more are not held, as at the switch.
+/// Most nicknames held per room; further ones are not held, as at the switch.
 const MAX_OF_ROOM: usize = 4096;
-/// How many are held at most of all rooms together; the oldest go first.
+/// Most nicknames held for all rooms together; the oldest go first.
 const MAX_HELD: usize = 16 * 1024;
 
 type Whose = (RoomUri, UserUri);
@@ -24,7 +24,7 @@ struct Held {
     until: Moment,
 }
 
-/// All of them.
+/// The held nicknames of all rooms.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct HeldNicknames {
     names: DirtyMap<Whose, Held>,
@@ -80,17 +80,17 @@ impl HeldNicknames {
         }
     }
 
-    /// How many are held.
+    /// Number of held nicknames.
     pub(in crate::focus) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// What has changed, as records.
+    /// The changes since the last call, as records.
     pub(in crate::focus) fn news(&mut self) -> Vec<News<Whose, Record>> {
         self.names.news(|whose, held| Some(record(whose, held)))
     }
 
-    /// Marks everything, as if nothing had been kept yet.
+    /// Marks every entry as not yet stored.
     pub(in crate::focus) fn forget_kept(&mut self) {
         self.names.forget_kept();
     }
@@ -106,7 +106,7 @@ fn record((room, user): &Whose, held: &Held) -> Record {
 }
 
 impl Focus {
-    /// The last device of a user has left.
+    /// Holds the nickname of a user whose last device has left.
     pub(in crate::focus) fn hold_nickname(
         &mut self,
         now: Moment,
@@ -123,7 +123,7 @@ impl Focus {
         self.await_free_nickname();
     }
 
-    /// The quarantine of some is over.
+    /// Frees nicknames whose quarantine is over.
     pub(in crate::focus) fn free_nicknames(&mut self, now: Moment) {
         self.rooms.held_nicknames.timer = None;
         self.rooms.held_nicknames.free(now);
@@ -139,7 +139,7 @@ impl Focus {
         }
     }
 
-    /// Those an earlier run of the focus knew; what is over goes at once.
+    /// Restores those of an earlier run of the focus; expired ones are dropped.
     pub(in crate::focus) fn restore_held_nicknames(
         &mut self,
         now: Moment,
@@ -149,7 +149,7 @@ impl Focus {
         for mut one in records {
             let whose = (one.room.clone(), one.user.clone());
             let kept = Record::HeldNickname(one.clone());
-            // A clock that was set back must not make it last.
+            // The clock may have been set back: limit the quarantine to its full length.
             one.until = one.until.min((now + QUARANTINE).in_millis());
             self.rooms.held_nicknames.hold(one);
             self.rooms.held_nicknames.names.kept_as(whose, &kept);
@@ -157,9 +157,9 @@ impl Focus {
         self.free_nicknames(now);
     }
 
-    /// Another run of the switch has come, and takes people in as soon as it is asked to. It
-    /// must know first which nicknames are not for them: those of who has left, and of who is
-    /// still to be admitted there.
+    /// Sends the nicknames to another run of the switch. It admits users as soon as it is ordered
+    /// to, so it must first know the nicknames of users who have left and of users it has not
+    /// admitted yet.
     pub(in crate::focus) fn hand_over_nicknames(&mut self, now: Moment, run: SwitchRun) {
         self.rooms.held_nicknames.free(now);
         let mut rooms: BTreeMap<&RoomUri, Vec<HeldNickname>> = BTreeMap::new();

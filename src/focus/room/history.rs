@@ -1,7 +1,7 @@
-//! The history of rooms (room option `history`). The switch has it and gives it to newcomers,
-//! the store outlasts the switch; the focus has none of it in memory. It passes on what is
-//! said, gives a switch that does not know a room what the store has, and says when a history
-//! ends: with its room.
+//! The history of rooms (room option `history`). The switch holds it and sends it to newcomers, and
+//! the store outlasts the switch; the focus has none of it in memory. The focus passes messages
+//! from the switch to the store, gives the stored history to a switch that lacks a room, and ends a
+//! history with its room.
 
 use crate::control::{Admission, Order, PastMessage, RoomUri};
 use crate::focus::record::{HistoryChange, Query};
@@ -10,8 +10,8 @@ use crate::focus::{Focus, Output};
 use crate::time::Moment;
 
 impl Focus {
-    /// Asks the switch to take a session in. A run of it that has not had the room from us
-    /// gets the room's history first; if it lives there all the same, it knows better.
+    /// Orders the switch to admit a session. A run of the switch that has not had the room's
+    /// history from us gets it first; a switch that has the room ignores it.
     pub(in crate::focus) fn order_admission(&mut self, admission: Admission) {
         let Some((admission, most)) = self.wait_for_history(admission) else {
             return;
@@ -28,7 +28,7 @@ impl Focus {
         }
     }
 
-    /// `None` when the admission waits with others; with a number when so many messages must be
+    /// `None` when the admission waits with others; with a number when that many messages must be
     /// looked up first.
     fn wait_for_history(&mut self, admission: Admission) -> Option<(Admission, Option<u16>)> {
         let run = self.switch.run;
@@ -37,7 +37,7 @@ impl Focus {
             return Some((admission, None));
         };
         if let Some(mut waiting) = conference.recalling.take() {
-            // Some have given up meanwhile.
+            // Some callers may have given up meanwhile.
             waiting.retain(|it| self.rooms.occupant(&it.session).is_some());
             let room = admission.room.clone();
             waiting.push(admission);
@@ -53,7 +53,8 @@ impl Focus {
         Some((admission, Some(most)))
     }
 
-    /// The history of a room was looked up: the switch gets it, and whoever waited is admitted.
+    /// Sends a history that was looked up to the switch, and admits the sessions that waited for
+    /// it.
     pub(in crate::focus) fn recalled(&mut self, room: &RoomUri, messages: Vec<PastMessage>) {
         let run = self.switch.run;
         let Some(conference) = self.rooms.conference_unmarked(room) else {
@@ -73,7 +74,8 @@ impl Focus {
         }
     }
 
-    /// It cannot be read: without it the switch would begin another one in its place.
+    /// The history cannot be read: refuses the sessions that waited, because without it the switch
+    /// would begin a new history.
     pub(in crate::focus) fn not_recalled(&mut self, now: Moment, room: &RoomUri) {
         let conference = self.rooms.conference_unmarked(room);
         let waiting = conference.and_then(|it| it.recalling.take());
@@ -82,14 +84,14 @@ impl Focus {
         }
     }
 
-    /// A switch has come (back): what it had got before may have been lost on the way.
+    /// A switch has (re)connected: the histories sent before may be lost.
     pub(in crate::focus) fn recall_again(&mut self) {
         for (_, conference) in self.rooms.conferences_unmarked() {
             conference.recalled = None;
         }
     }
 
-    /// The switch has put messages into a room's history.
+    /// Passes messages of a room's history from the switch to the store.
     pub(in crate::focus) fn remember(
         &mut self,
         room: RoomUri,
@@ -98,7 +100,7 @@ impl Focus {
     ) {
         let ended = match self.rooms.conferences().get(&room) {
             Some(conference) => conference.policy.rules.history == 0,
-            // Of a room that is not known it is kept: should it have ended, the switch says so.
+            // Keep the history of an unknown room: the switch reports the end of a history.
             None if !self.is_known(&room) => false,
             None => self
                 .ruled(&room)
@@ -111,7 +113,7 @@ impl Focus {
             octets: messages.iter().map(|message| message.octets.len()).sum(),
         };
         if ended {
-            // It has ended meanwhile.
+            // The history has ended meanwhile.
             return self.out.order(done);
         }
         let change = HistoryChange {
@@ -122,8 +124,8 @@ impl Focus {
         self.out.push(Output::Remember(change, done));
     }
 
-    /// A room's history ends. The switch may have told some of it that we have not heard yet:
-    /// when it says that it has forgotten, that is forgotten too.
+    /// Ends a room's history. Notices of the switch about it may be on their way: its `Forgotten`
+    /// ends those messages, too.
     pub(in crate::focus) fn forget_history(&mut self, room: &RoomUri) {
         self.history_forgotten(room.clone());
         self.out.order(Order::Forget { room: room.clone() });
@@ -133,7 +135,7 @@ impl Focus {
         self.rooms.ended_histories.push(room);
     }
 
-    /// Whether a room is there without a conference, as far as is known.
+    /// Whether the room is known to exist without a conference.
     pub(in crate::focus) fn lasts(&self, room: &RoomUri) -> bool {
         self.rooms.configured.contains_key(room) || self.rooms.kept.made(room).is_some()
     }

@@ -1,4 +1,4 @@
-//! Parties on their way into a conference.
+//! Parties being invited into a conference.
 
 use crate::focus::room::participant::Departure;
 use crate::focus::sip::face::capabilities;
@@ -22,15 +22,15 @@ use crate::wire::multipart::{self, OutgoingPart};
 use crate::wire::resource_lists::{self, HISTORY_DISPOSITION};
 use crate::wire::sip::{Headers, Method};
 
-/// Who wants somebody invited, and over what.
+/// The origin of an invitation: its inviter, and the socket and Contact it uses.
 #[derive(Clone, Debug)]
 pub(in crate::focus) struct Inviter {
     pub(in crate::focus) user: UserUri,
-    /// The SIP socket the wish came in by: invitations leave by it.
+    /// The SIP socket of the inviter's request: invitations leave by it.
     pub(in crate::focus) socket: Arc<Socket>,
     /// Our Contact for this room.
     pub(in crate::focus) contact: Arc<str>,
-    /// Whom to tell how it goes.
+    /// The REFER that gets progress reports.
     pub(in crate::focus) referral: Option<ReferralId>,
 }
 
@@ -44,7 +44,7 @@ pub(in crate::focus) enum Course {
         targets: Targets,
         /// The shortest session interval that we ask for (RFC 4028 §7.3).
         min_se: Duration,
-        /// How often the party has asked for a longer one.
+        /// Number of times the party has required a longer one.
         raised: u8,
     },
     /// A REFER is under way or was accepted.
@@ -52,7 +52,7 @@ pub(in crate::focus) enum Course {
 }
 
 impl Course {
-    /// RFC 4575 §5.7.3: a party that was asked to dial in is anticipated, and not dialled.
+    /// Status in the roster. A party asked by REFER is pending, not dialled (RFC 4575 §5.7.3).
     pub(in crate::focus) fn status(&self) -> EndpointStatus {
         match self {
             Self::Dialing { .. } => EndpointStatus::DialingOut,
@@ -60,7 +60,7 @@ impl Course {
         }
     }
 
-    /// How far it is when the party, or its phone, is at work.
+    /// Status while the party, or its phone, is at work.
     pub(in crate::focus) fn status_under_way(&self) -> EndpointStatus {
         match self {
             Self::Dialing { .. } => EndpointStatus::Alerting,
@@ -68,27 +68,27 @@ impl Course {
         }
     }
 
-    /// The focus calls the party.
+    /// Whether the focus dials the party.
     pub(in crate::focus) fn dials_out(&self) -> bool {
         matches!(self, Self::Dialing { .. })
     }
 }
 
-/// A party on its way in.
+/// An invitation of one party.
 #[derive(Debug)]
 pub(in crate::focus) struct Invitation {
     pub(in crate::focus) user: UserUri,
-    /// Key of its endpoint in the roster: the URI that was dialled.
+    /// Key of its endpoint in the roster: the URI we invited.
     pub(in crate::focus) entity: String,
     pub(in crate::focus) status: EndpointStatus,
-    /// Who invited it, and as others may see that.
+    /// Its inviter, and the inviter's address as others may see it.
     pub(in crate::focus) inviter: UserUri,
     pub(in crate::focus) referred_by: String,
-    /// Whom to tell how it goes: of a party that is invited twice there is one invitation.
+    /// REFERs that get progress reports; a party invited twice has one invitation.
     pub(in crate::focus) followers: Vec<ReferralId>,
     pub(in crate::focus) dialog: Dialog,
     pub(in crate::focus) course: Course,
-    /// Who else was invited, for the party to see (RFC 5366 §5).
+    /// List of the other invited parties, for this party to see (RFC 5366 §5).
     pub(in crate::focus) history: Option<String>,
     /// The request without outcome.
     pub(in crate::focus) request: Option<RequestId>,
@@ -110,7 +110,7 @@ impl Invitation {
         match &self.course {
             Course::Dialing { media, min_se, .. } => {
                 let (content_type, body) = self.offer_with_history(&media.ours());
-                // RFC 4028 §7.1: who refreshes is left to the answer.
+                // RFC 4028 §7.1: the answer decides who refreshes.
                 let headers = headers
                     .with(
                         "Session-Expires",
@@ -128,7 +128,7 @@ impl Invitation {
         }
     }
 
-    /// The offer, with the list of who was invited where there is one (row L08).
+    /// The offer, with the list of invited parties if there is one (row L08).
     fn offer_with_history(&self, sdp: &str) -> (String, Bytes) {
         let alone = || ("application/sdp".to_owned(), Bytes::from(sdp.to_owned()));
         let Some(history) = &self.history else {
@@ -150,7 +150,7 @@ impl Invitation {
         multipart::write(&parts, self.dialog.key.call_id()).unwrap_or_else(|_| alone())
     }
 
-    /// The room as it can be dialled from outside: our Contact.
+    /// The room as others can dial it: our Contact.
     fn room_target(&self, room: &RoomUri) -> String {
         if self.dialog.contact.is_empty() {
             room.to_string()
@@ -159,7 +159,7 @@ impl Invitation {
         }
     }
 
-    /// Goes on to the next place where the party may be, if there is one.
+    /// Moves on to the next address of the party, if there is one.
     pub(in crate::focus) fn turn_elsewhere(&mut self) -> bool {
         let Course::Dialing { targets, .. } = &mut self.course else {
             return false;
@@ -173,8 +173,8 @@ impl Invitation {
 }
 
 impl Conference {
-    /// An invited party is shown leaving; the user goes with its last endpoint. Of somebody
-    /// anonymous it is the address that was invited.
+    /// Shows an invited party as leaving. The user goes with their last endpoint. An anonymous user
+    /// appears under the invited address.
     pub(in crate::focus) fn depart(
         &mut self,
         now: Moment,

@@ -1,6 +1,6 @@
-//! How many parties each user may have invited within a minute. We do not ask the parties
-//! for their consent (RFC 5360, wanted by RFC 5363 §5.2), so nobody may have us call the
-//! world.
+//! Limit on the parties each user may invite per minute. We do not ask the parties for their
+//! consent (RFC 5360, wanted by RFC 5363 §5.2), so the limit keeps users from sending our calls to
+//! the world at large.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::Verdict;
 use crate::time::Moment;
 
-/// What was spent is given back within this time, evenly.
+/// Time in which a user's full allowance comes back, evenly.
 const PERIOD: Duration = Duration::from_secs(60);
-/// The least that may be spent in a period, however short lists must be.
+/// Least number of parties per period, however short lists must be.
 const LEAST: usize = 20;
-/// Users remembered before those are dropped who have everything back: a megabyte.
+/// Users remembered before those with a full allowance are dropped: a megabyte.
 const MANY: usize = 10_000;
 
-/// What users have spent.
+/// Number of parties that users have invited recently.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct InvitationLimit(HashMap<UserUri, Spent>);
 
@@ -36,7 +36,8 @@ impl Spent {
 }
 
 impl InvitationLimit {
-    /// Spends so many of `most` a period; whether they were there.
+    /// Spends this number of parties out of `most` per period; `false` if the allowance is too
+    /// small.
     fn spend(&mut self, now: Moment, user: &UserUri, parties: usize, most: usize) -> bool {
         let spent = self.0.get(user).map_or(0.0, |it| it.left_at(now, most));
         let parties = spent + parties as f64;
@@ -52,8 +53,8 @@ impl InvitationLimit {
 }
 
 impl Focus {
-    /// Whether a user may have so many parties invited at present (row L04): two of the
-    /// longest lists a minute.
+    /// Whether a user may invite this number of parties now (row L04): two of the longest lists a
+    /// minute.
     pub(in crate::focus) fn spend_invitations(
         &mut self,
         now: Moment,

@@ -1,4 +1,4 @@
-//! Users in a conference, and who has gone.
+//! Users in a conference, and departures.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ pub(in crate::focus) struct Participant {
     pub(in crate::focus) display: Arc<str>,
     pub(in crate::focus) nickname: Option<Arc<str>>,
     pub(in crate::focus) role: Role,
-    /// Asked for privacy: the number it is shown by instead of its address.
+    /// Number of a user who wants privacy; it appears instead of their address.
     pub(in crate::focus) anonymous: Option<u32>,
     pub(in crate::focus) endpoints: Vec<EndpointId>,
     /// The revision of the last change of the user or one of its endpoints.
     changed: u64,
-    /// The revision of the last change of what is shown under its address, where it is in under
-    /// a number: the two must not be seen to change together.
+    /// The revision of the last change of the elements under the user's real address, if they
+    /// appear by a number. The two must not seem to change together.
     address_changed: u64,
 }
 
@@ -38,7 +38,7 @@ impl Participant {
         }
     }
 
-    /// It has changed, or one of its endpoints.
+    /// Notes a change of the user or one of their endpoints.
     pub(in crate::focus) fn change(&mut self, revision: u64) {
         self.changed = revision;
     }
@@ -48,13 +48,14 @@ impl Participant {
         self.changed
     }
 
-    /// The revision of the last change of what is shown under its address, where that is not the
-    /// one it is in by.
+    /// The revision of the last change of the elements under the user's real address, if they
+    /// appear by a number.
     pub(in crate::focus) fn address_changed(&self) -> u64 {
         self.address_changed
     }
 
-    /// What is shown under its address has changed: invitations, what others publish.
+    /// Notes a change of the elements under the user's address: invitations, and publications of
+    /// others.
     pub(in crate::focus) fn change_address(&mut self, revision: u64) {
         match self.anonymous {
             Some(_) => self.address_changed = revision,
@@ -62,14 +63,14 @@ impl Participant {
         }
     }
 
-    /// Whether it has a place in rosters. Somebody anonymous who is only invited has none:
-    /// the address that was invited is shown instead.
+    /// Whether the user has an element in rosters. An anonymous user who is only invited has none:
+    /// the invited address appears instead.
     pub(in crate::focus) fn is_shown(&self) -> bool {
         self.anonymous.is_none() || !self.endpoints.is_empty()
     }
 }
 
-/// An endpoint that has gone: shown once as disconnected, in the next document as deleted.
+/// An endpoint that has gone: one document shows it as disconnected, the next as deleted.
 #[derive(Clone, Debug)]
 pub(in crate::focus) struct Departure {
     pub(in crate::focus) user: UserUri,
@@ -81,15 +82,15 @@ pub(in crate::focus) struct Departure {
     pub(in crate::focus) endpoint: Arc<str>,
     pub(in crate::focus) method: DisconnectionMethod,
     pub(in crate::focus) reason: Option<String>,
-    /// We had invited it.
+    /// We had dialled it.
     pub(in crate::focus) dialed_out: bool,
     pub(in crate::focus) at: Moment,
     pub(in crate::focus) joined_at: Option<Moment>,
     pub(in crate::focus) revision: u64,
 }
 
-/// The address under which a user is shown, to everybody alike: what others write to it and
-/// what it writes must fit the roster, for moderators too.
+/// The address under which everybody sees a user, moderators included: messages to and from it must
+/// match the roster.
 pub(in crate::focus) fn shown_uri(user: &UserUri, anonymous: Option<u32>) -> String {
     match anonymous {
         Some(number) => anonymous_uri(number).to_string(),
@@ -97,7 +98,7 @@ pub(in crate::focus) fn shown_uri(user: &UserUri, anonymous: Option<u32>) -> Str
     }
 }
 
-/// The URI under which an anonymous participant is known (row E13).
+/// The URI of an anonymous participant (row E13).
 pub(in crate::focus) fn anonymous_uri(number: u32) -> UserUri {
     UserUri::new(format!("sip:anonymous{number}@anonymous.invalid"))
 }

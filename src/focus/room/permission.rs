@@ -1,5 +1,5 @@
-//! Who may do what in a room: every such question is answered here, by the rules of the room
-//! and by who is in it now.
+//! Permissions in a room: answers every such question by the rules of the room and its present
+//! participants.
 
 use crate::control::UserUri;
 use crate::focus::Role;
@@ -15,46 +15,47 @@ const MAX_ENDPOINTS: usize = 16;
 /// Subscriptions of one user to one conference; the oldest clients re-subscribe without
 /// unsubscribing after a crash.
 const MAX_SUBSCRIPTIONS: usize = 32;
-/// Subscriptions to one conference. Who is in may watch all the same: `max_participants` and
-/// the bound on one user's subscriptions hold for them.
+/// Subscriptions to one conference. Participants may always watch: `max_participants` and the limit
+/// per user bound them.
 pub(in crate::focus) const MAX_WATCHERS: usize = 10_000;
 /// Parties being invited into one conference at a time.
 const MAX_INVITATIONS: usize = 1_000;
-/// Parties that one user may have ringing in a conference, however short lists must be.
+/// Parties that one user may invite at a time into a conference, however short lists must be.
 const LEAST_RINGING: usize = 50;
 
-/// What somebody wants to do in a room.
+/// An action of a user in a room.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::focus) enum Ask<'a> {
-    /// Come in; in the place of a device of their own, or as one more.
+    /// Come in, as a further device or in place of one of the user's own.
     Join { replaces: bool },
-    /// Subscribe to the conference event package once more, where so many watch already.
+    /// Add a subscription to the conference event package, with these numbers of existing ones.
     Watch { theirs: usize, all: usize },
-    /// Refresh such a subscription.
+    /// Refresh a subscription.
     KeepWatching,
-    /// Publish: what concerns everybody, or only themselves.
+    /// Publish: about everything, or about the publisher only.
     Publish { everything: bool },
-    /// Bring a list of so many parties, where a list may have `most`.
+    /// Invite a list of parties, where a list may have `most`.
     Bring { parties: usize, most: usize },
-    /// Have one party invited by REFER, where a list may have `most`.
+    /// Invite one party by REFER, where a list may have `most`.
     Add { most: usize },
     /// Remove a user by REFER.
     Remove(&'a UserUri),
-    /// Be invited by somebody.
+    /// Be invited.
     BeInvited,
 }
 
-/// Somebody in front of a room, or in it.
+/// A user inside or outside a room, who wants to do something there.
 pub(in crate::focus) struct Caller<'a> {
     pub(in crate::focus) user: &'a UserUri,
     pub(in crate::focus) role: Role,
     pub(in crate::focus) policy: &'a Policy,
-    /// None while the room has none.
+    /// The conference of the room, if there is one.
     pub(in crate::focus) conference: Option<&'a Conference>,
 }
 
 impl Caller<'_> {
-    /// Whether they may; if not, the answer. The first line that applies counts.
+    /// Whether the user may do this; if not, the cause of the refusal. The first line that applies
+    /// counts.
     pub(in crate::focus) fn may(&self, ask: Ask) -> Verdict<()> {
         let (user, policy) = (self.user, self.policy);
         let of = |count: fn(&Conference, &UserUri) -> usize| {
@@ -135,16 +136,16 @@ impl Caller<'_> {
         }
     }
 
-    /// Whether the room has moderators: named ones, or who started it.
+    /// Whether the room has moderators: named ones, or its creator.
     fn is_led(&self) -> bool {
         let started = self.conference.is_some_and(|it| it.creator.is_some());
         !self.policy.rules.moderators.is_empty() || (self.policy.made && started)
     }
 }
 
-/// Whether somebody moderates because they start the conference of a room that nobody
-/// configured, or have started it and come back. Named moderators and what management gave
-/// come first.
+/// Whether a user moderates as the creator of the conference: they start it, or have started it and
+/// come back. This holds in rooms that are made by their first caller; named moderators and roles
+/// given by management come first.
 pub(in crate::focus) fn leads(
     policy: &Policy,
     conference: Option<&Conference>,
@@ -158,7 +159,7 @@ pub(in crate::focus) fn leads(
     policy.made && unled && open
 }
 
-/// Refuses when that is so.
+/// Refuses with this cause if the condition applies.
 fn no(applies: bool, cause: Cause) -> Verdict<()> {
     match applies {
         true => Err(cause.into()),

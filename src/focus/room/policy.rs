@@ -1,4 +1,4 @@
-//! Who may do what in a room.
+//! The policy of a room: its rules, limits and origin.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use crate::focus::sip::cause::Cause;
 use crate::focus::sip::rejection::Verdict;
 use crate::focus::{Lifetime, Pattern, Role, RoomRules};
 
-/// The rules of one room, and what follows from where they come from.
+/// The rules of one room, and the consequences of their origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Policy {
     pub(in crate::focus) rules: RoomRules,
-    /// Those of the rules, else those of the configuration.
+    /// The limit of the rules, else that of the configuration.
     pub(in crate::focus) max_participants: usize,
-    /// It is that of a room which management keeps.
+    /// Management keeps the room.
     pub(in crate::focus) kept: bool,
-    /// Its first caller makes the room: ad hoc, or at a factory.
+    /// The room's first caller makes it: ad hoc, or at a factory.
     pub(in crate::focus) made: bool,
 }
 
@@ -31,7 +31,7 @@ impl Policy {
         }
     }
 
-    /// The policy of a room that management keeps.
+    /// The policy of a room kept by management.
     pub(in crate::focus) fn kept(rules: RoomRules, max_participants: usize) -> Self {
         Self {
             kept: true,
@@ -39,7 +39,7 @@ impl Policy {
         }
     }
 
-    /// The policy of a room that its first caller makes.
+    /// The policy of a room made by its first caller.
     pub(in crate::focus) fn made(rules: RoomRules, max_participants: usize) -> Self {
         Self {
             made: true,
@@ -63,18 +63,18 @@ impl Policy {
         Arc::new(policy)
     }
 
-    /// The same with what management decided on top of it.
+    /// The same policy with decisions of management applied.
     pub(in crate::focus) fn decided(&self, decisions: &Decisions) -> Arc<Self> {
         self.with(|rules| decisions.amend(rules))
     }
 
-    /// The role that management gave somebody.
+    /// The role that management gave a user.
     pub(in crate::focus) fn given_role(&self, user: &UserUri) -> Option<Role> {
         let given = self.rules.roles.iter().find(|(known, _)| known == user);
         given.map(|(_, role)| *role)
     }
 
-    /// The role somebody has by the room's lists.
+    /// The role of a user by the room's lists.
     pub(in crate::focus) fn role(&self, user: &UserUri) -> Role {
         if let Some(role) = self.given_role(user) {
             role
@@ -87,7 +87,7 @@ impl Policy {
         }
     }
 
-    /// Whether somebody may come in at all.
+    /// Whether a user may come in at all.
     pub(in crate::focus) fn admits(&self, user: &UserUri) -> Verdict<()> {
         if any(&self.rules.deny, user) {
             return Err(Cause::Denied.into());

@@ -1,4 +1,5 @@
-//! What participants and external mixers say about a conference (RFC 3903), as one statement.
+//! Publications about a conference by participants and external mixers (RFC 3903), merged into one
+//! statement.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +14,33 @@ use crate::focus::timers::TimerKey;
 use crate::wire::conference_info as info;
 use crate::wire::sip::Uri;
 
-/// Users that publications of a room speak of.
+/// Most users in the publications of a room.
 const MAX_USERS: usize = 1_000;
-/// Entries of every list in a publication, and of what all say together: the endpoints of a
-/// user (twice what a room admits), the media of an endpoint, keywords, URIs. Each is compared
-/// with all others of its list.
+/// Most entries of every list in a publication, and in the merged statement: the endpoints of a
+/// user (twice the number a room admits), the media of an endpoint, keywords, URIs. Each entry is
+/// compared with all others of its list.
 const MAX_ENTRIES: usize = 32;
 
-/// What one publisher said.
+/// The publication of one publisher.
 #[derive(Debug)]
 pub(in crate::focus) struct Publication {
     /// Its entity tag, new after every success (RFC 3903 §6).
     pub(in crate::focus) tag: String,
     pub(in crate::focus) publisher: UserUri,
-    /// About everything, not only about the publisher.
+    /// It may be about everything, not only about the publisher.
     pub(in crate::focus) unlimited: bool,
-    /// The publisher was in under a number: what they say of themselves is for moderators.
+    /// The publisher was an anonymous participant: only moderators see what it says about them.
     pub(in crate::focus) masked: bool,
-    /// As it was published.
+    /// The document, as published.
     pub(in crate::focus) document: Bytes,
     pub(in crate::focus) says: Statement,
     pub(in crate::focus) expiry: TimerKey,
 }
 
-/// The parts of a document that publications may fill. Anything else in one is passed over:
-/// counts, states and versions are the focus' own; sidebars by value would be conferences in
-/// a conference; elements of other namespaces cannot be checked against any schema, nor for
-/// what they tell about whom.
+/// The parts of a document that publications may fill. The rest of a document is ignored: counts,
+/// states and versions are the focus' own; sidebars by value would be conferences in a conference;
+/// elements of other namespaces cannot be checked, neither against a schema nor for leaks about
+/// users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::focus) struct Statement {
     description: info::Description,
@@ -52,16 +53,16 @@ pub(in crate::focus) struct Statement {
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Publications {
     pub(in crate::focus) all: DirtyMap<PublicationId, Publication>,
-    /// What they say together; of two that speak of the same the later one counts.
+    /// The merged statement; on a conflict the later publication counts.
     together: Statement,
-    /// What anonymous participants say of themselves.
+    /// Statements of anonymous participants about themselves.
     own: BTreeMap<UserUri, info::User>,
     /// The revision of the last change of each user in it.
     changed: BTreeMap<UserUri, u64>,
 }
 
 impl Conference {
-    /// Takes up a publication of an earlier run; false when it says nothing any more.
+    /// Restores a publication of an earlier run; `false` if it no longer has any content.
     pub(in crate::focus) fn restore_publication(
         &mut self,
         id: PublicationId,
@@ -88,7 +89,7 @@ impl Conference {
         true
     }
 
-    /// Makes one statement of all; subscribers are told what has changed by it.
+    /// Merges all publications and notes the resulting changes for subscribers.
     pub(in crate::focus) fn merge_publications(&mut self) {
         let revision = self.change();
         let (now, own) = merged(self.publications.all.values());
@@ -121,7 +122,7 @@ impl Conference {
             let participant = self.participants.get_mut(user);
             match participant.filter(|it| is_invited || it.anonymous.is_none()) {
                 Some(participant) => participant.change_address(revision),
-                // That somebody is there no more stands in full documents only.
+                // Only a full document can remove a user.
                 None => self.changes.reshape(),
             }
         }
@@ -133,8 +134,8 @@ impl Conference {
         }
     }
 
-    /// A user that publications speak of comes or goes under its address: who is shown for it
-    /// changes.
+    /// Notes that a published user joined or left under their own address, which changes the
+    /// element shown for it.
     pub(in crate::focus) fn check_published(&mut self, user: &UserUri) {
         if self.publications.together.users.contains_key(user) {
             self.changes.reshape();
@@ -143,12 +144,12 @@ impl Conference {
 }
 
 impl Publications {
-    /// Whether there are none.
+    /// Whether there are no publications.
     pub(in crate::focus) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Adds what is said about the conference.
+    /// Adds the statements about the conference.
     pub(in crate::focus) fn describe(&self, document: &mut info::Document) {
         document.host_info = self.together.host_info.clone();
         document.sidebars = self.together.sidebars.clone();
@@ -157,12 +158,12 @@ impl Publications {
         }
     }
 
-    /// What is said about an address.
+    /// The statement about an address.
     pub(in crate::focus) fn of(&self, user: &UserUri) -> Option<&info::User> {
         self.together.users.get(user)
     }
 
-    /// What an anonymous participant says of themselves.
+    /// The statement of an anonymous participant about themselves.
     pub(in crate::focus) fn own(&self, user: &UserUri) -> Option<&info::User> {
         self.own.get(user)
     }
@@ -176,7 +177,8 @@ impl Publications {
     }
 }
 
-/// One statement of all; apart from it what anonymous participants say of themselves.
+/// The merged statement, and apart from it the statements of anonymous participants about
+/// themselves.
 fn merged<'a>(
     all: impl Iterator<Item = &'a Publication>,
 ) -> (Statement, BTreeMap<UserUri, info::User>) {
@@ -205,7 +207,7 @@ fn merged<'a>(
 }
 
 impl Statement {
-    /// What a document says, as far as this publisher may say it.
+    /// The contents of a document that this publisher may publish.
     pub(in crate::focus) fn of_document(
         document: info::Document,
         publisher: &UserUri,
@@ -236,7 +238,7 @@ impl Statement {
     }
 }
 
-/// Whether every list in a document is as short as we compare.
+/// Whether every list in a document is short enough to compare.
 pub(in crate::focus) fn is_modest(document: &info::Document) -> bool {
     let users = document.users.iter().flat_map(|it| &it.users);
     let of_user = |user: &info::User| {
@@ -263,15 +265,15 @@ pub(in crate::focus) fn is_modest(document: &info::Document) -> bool {
     longest.unwrap_or_default() <= MAX_ENTRIES && users.count() <= MAX_USERS
 }
 
-/// The user a key stands for. Nobody speaks of the anonymous.
+/// The user of a key; `None` for anonymous users, about whom nobody may publish.
 pub(in crate::focus) fn canonical(entity: &str) -> Option<UserUri> {
     let uri: Uri = entity.parse().ok()?;
     let invalid = uri.host.eq_ignore_ascii_case("invalid") || uri.host.ends_with(".invalid");
     (!invalid).then(|| UserUri::new(uri.address_of_record()))
 }
 
-/// A user as somebody may publish it: roles and nicknames are given in the room, dialogs are
-/// nobody's business.
+/// A user as others may publish it: without role and nickname, which are set in the room, and
+/// without dialogs, which are private.
 fn clean_user(uri: &UserUri, said: info::User, unlimited: bool) -> info::User {
     let mut endpoints: Vec<info::Endpoint> = Vec::new();
     for said in said.endpoints {
@@ -304,7 +306,7 @@ fn clean_user(uri: &UserUri, said: info::User, unlimited: bool) -> info::User {
     }
 }
 
-/// What publications say of a user who is in, on top of what the focus knows.
+/// Adds published facts to the element of a participant.
 pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::User) {
     if user.nickname.is_none() && said.display_text.is_some() {
         user.display_text.clone_from(&said.display_text);
@@ -316,7 +318,7 @@ pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::U
             .iter_mut()
             .find(|known| known.entity == said.entity);
         let Some(known) = known else {
-            // Another mixer's leg of the same user.
+            // Another mixer's endpoint of the same user.
             if user.endpoints.len() < MAX_ENTRIES {
                 user.endpoints.push(said.clone());
             }
@@ -325,7 +327,7 @@ pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::U
         if said.display_text.is_some() {
             known.display_text.clone_from(&said.display_text);
         }
-        // Whether it is connected, the focus knows better.
+        // The focus alone decides whether an endpoint is connected.
         let status = said.status.filter(|status| {
             matches!(
                 status,
@@ -342,7 +344,7 @@ pub(in crate::focus) fn add_to_participant(user: &mut info::User, said: &info::U
     }
 }
 
-/// Two publications about the same user: the later one adds to and overrides the earlier.
+/// Merges two publications about the same user: the later one adds to the earlier and overrides it.
 fn add_user(user: &mut info::User, said: &info::User) {
     if said.display_text.is_some() {
         user.display_text.clone_from(&said.display_text);
@@ -391,7 +393,7 @@ fn add_uris(known: &mut Vec<info::UriEntry>, said: &[info::UriEntry]) {
     }
 }
 
-/// One more, unless it is there or there are too many.
+/// Adds an entry, unless it is there already or the list is full.
 fn add<T: Clone>(all: &mut Vec<T>, one: &T, is_same: impl Fn(&T) -> bool) {
     if all.len() < MAX_ENTRIES && !all.iter().any(is_same) {
         all.push(one.clone());

@@ -1,6 +1,6 @@
-//! Rooms that management made, and what it decided about others: looked up when somebody asks
-//! for one, so that a room nobody is in costs no memory. A request for a room that is not known
-//! waits for the answer; what cannot be read is not taken for what is not there.
+//! Rooms made by management, and its decisions about other rooms. They are looked up on a request,
+//! so that an empty room costs no memory. A request for an unknown room waits for the answer; a
+//! room that cannot be read does not count as missing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,37 +16,36 @@ use crate::focus::timers::Timer;
 use crate::focus::{Arrival, Focus, Lifetime, Output, RoomEntry, RoomRules, TransactionId};
 use crate::time::Moment;
 
-/// Rooms remembered after they were looked up; a page of memory or two each.
+/// Most rooms remembered after a look-up; a page of memory or two each.
 const MAX_KNOWN: usize = 10_000;
-/// Requests that wait for a look-up: those of a second of a busy proxy.
+/// Most requests that wait for a look-up: one second of a busy proxy.
 const MAX_WAITING: usize = 1_000;
-/// How long one waits. A store that hangs is given up before.
+/// Longest wait of a request. A store that hangs is given up before.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is known of the rooms that management keeps. The focus alone changes them, so what was
-/// found stays true.
+/// Known rooms and decisions of management. Only the focus changes them, so a look-up stays valid.
 #[derive(Debug, Default)]
 pub struct KeptRooms {
     known: HashMap<RoomUri, Option<Kept>>,
-    /// The known ones, oldest first.
+    /// The known rooms, oldest first.
     order: VecDeque<RoomUri>,
-    /// There is more than what is known.
+    /// A store exists, which may have more rooms.
     is_stored: bool,
-    /// How many management made.
+    /// Number of rooms made by management.
     made: usize,
-    /// The last room that was looked up and has a history.
+    /// The room of the last look-up, if it has a history.
     remembers: Option<RoomUri>,
-    /// The last part of the rooms made that was asked for, and where it begins.
+    /// The last page of rooms looked up, and its offset.
     page: (usize, Vec<RoomEntry>),
 }
 
 impl KeptRooms {
-    /// Whether it is known what management keeps of a room.
+    /// Whether the focus knows what management keeps of a room.
     fn knows(&self, room: &RoomUri) -> bool {
         !self.is_stored || self.known.contains_key(room)
     }
 
-    /// What management keeps of a room, as far as that is known.
+    /// The known entry or decisions of management for a room.
     fn find(&self, room: &RoomUri) -> Option<&Kept> {
         self.known.get(room)?.as_ref()
     }
@@ -59,7 +58,7 @@ impl KeptRooms {
         }
     }
 
-    /// What it decided about a room of the configuration.
+    /// The decisions of management about a room of the configuration.
     pub(in crate::focus) fn decisions(&self, room: &RoomUri) -> Option<&Decisions> {
         match self.find(room)? {
             Kept::Decided(decisions) => Some(decisions),
@@ -67,28 +66,28 @@ impl KeptRooms {
         }
     }
 
-    /// Whether there is more than what is known.
+    /// Whether a store exists, which may have more rooms.
     pub(in crate::focus) fn is_stored(&self) -> bool {
         self.is_stored
     }
 
-    /// How many rooms are remembered.
+    /// Number of known rooms.
     #[cfg(test)]
     pub(in crate::focus) fn known_count(&self) -> usize {
         self.known.len()
     }
 
-    /// How many rooms management made.
+    /// Number of rooms made by management.
     pub fn count(&self) -> usize {
         self.made
     }
 
-    /// Whether the room that was looked up last has a history that is kept.
+    /// Whether the room of the last look-up has a stored history.
     pub(in crate::focus) fn remembers(&self, room: &RoomUri) -> bool {
         self.remembers.as_ref() == Some(room)
     }
 
-    /// This was found, or there is nothing.
+    /// Takes over the result of a look-up.
     pub(in crate::focus) fn learn(&mut self, room: RoomUri, kept: Option<Kept>) {
         if self.known.insert(room.clone(), kept).is_none() {
             self.order.push_back(room);
@@ -99,7 +98,7 @@ impl KeptRooms {
         }
     }
 
-    /// This is kept from now on, or nothing.
+    /// Changes what management keeps of a room.
     fn change(&mut self, room: &RoomUri, kept: Option<Kept>) {
         let before = usize::from(self.made(room).is_some());
         let now = usize::from(matches!(kept, Some(Kept::Made(_))));
@@ -107,7 +106,7 @@ impl KeptRooms {
         self.learn(room.clone(), kept);
     }
 
-    /// The part of the rooms made that [`Query::Page`] asked for, and where it begins.
+    /// The page of rooms that [`Query::Page`] looked up, and its offset.
     pub(in crate::focus) fn page(&self, offset: usize, limit: usize) -> (usize, Vec<RoomEntry>) {
         if self.is_stored {
             return self.page.clone();
@@ -122,7 +121,7 @@ impl KeptRooms {
     }
 }
 
-/// Requests that wait for what is kept of their room.
+/// Requests that wait for the look-up of their room.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Lookups {
     rooms: HashMap<RoomUri, Waiting>,
@@ -136,12 +135,12 @@ struct Waiting {
 }
 
 impl Lookups {
-    /// How many requests wait.
+    /// Number of waiting requests.
     pub(in crate::focus) fn len(&self) -> usize {
         self.rooms.values().map(|it| it.arrivals.len()).sum()
     }
 
-    /// Takes a request out that is cancelled.
+    /// Takes a cancelled request out.
     fn take(&mut self, transaction: TransactionId) -> Option<Arrival> {
         let mut waiting = self.rooms.values_mut();
         waiting.find_map(|it| {
@@ -153,8 +152,7 @@ impl Lookups {
 }
 
 impl Focus {
-    /// Somebody keeps records, and answers [`Output::Ask`]; so many rooms are among them that
-    /// management made.
+    /// Announces a store that answers [`Output::Ask`], and its number of rooms made by management.
     pub fn use_store(&mut self, made: usize) {
         self.rooms.kept.is_stored = true;
         self.rooms.kept.made = made;
@@ -165,34 +163,34 @@ impl Focus {
         &self.rooms.kept
     }
 
-    /// Whether it is known what management keeps of a room.
+    /// Whether the focus knows what management keeps of a room.
     pub(in crate::focus) fn is_known(&self, room: &RoomUri) -> bool {
         self.rooms.kept.knows(room)
     }
 
-    /// Whether a request must wait until its room has been looked up. A running conference has
-    /// its rules, a factory is in the configuration.
+    /// Whether a request must wait for the look-up of its room. A running conference has its rules,
+    /// and a factory is in the configuration.
     pub(in crate::focus) fn must_look_up(&self, room: &RoomUri) -> bool {
         let governed =
             self.rooms.conferences().contains_key(room) || self.rooms.factories.contains_key(room);
         !governed && !self.rooms.kept.knows(room)
     }
 
-    /// What must be found out before something is asked of a room by the operator; `always`
-    /// also whether it has a history.
+    /// The look-up needed before an operator's request about a room; with `always` also for its
+    /// history.
     pub fn room_needed(&self, room: &RoomUri, always: bool) -> Option<Query> {
         let asks = (always && self.rooms.kept.is_stored) || !self.rooms.kept.knows(room);
         asks.then(|| Query::Room(room.clone()))
     }
 
-    /// What must be found out before [`Focus::rooms_page`].
+    /// The look-up needed before [`Focus::rooms_page`].
     pub fn page_needed(&self, offset: usize, limit: usize) -> Option<Query> {
         let (offset, limit) = self.kept_page(offset, limit);
         let asks = self.rooms.kept.is_stored;
         asks.then_some(Query::Page { offset, limit })
     }
 
-    /// The request waits; its answer comes with that of the store, or without it in time.
+    /// Lets a request wait for the store; without an answer in time it is refused.
     pub(in crate::focus) fn wait_for_room(
         &mut self,
         now: Moment,
@@ -219,7 +217,7 @@ impl Focus {
         Ok(())
     }
 
-    /// Whoever has waited long enough is told to come again.
+    /// Refuses requests that have waited too long, with Retry-After.
     pub(in crate::focus) fn lookups_timed_out(&mut self, now: Moment) {
         self.lookups.is_timed = false;
         let late = |waiting: &Waiting| waiting.since + LOOKUP_TIMEOUT <= now;
@@ -246,7 +244,7 @@ impl Focus {
         }
     }
 
-    /// The focus stops: nobody waits any more.
+    /// The focus stops: refuses all waiting requests.
     pub(in crate::focus) fn refuse_all_waiting(&mut self) {
         let rooms: Vec<RoomUri> = self.lookups.rooms.keys().cloned().collect();
         for room in rooms {
@@ -254,7 +252,7 @@ impl Focus {
         }
     }
 
-    /// A CANCEL of a request that waits; false when none does.
+    /// Cancels a waiting request; `false` if there is none.
     pub(in crate::focus) fn cancel_waiting(&mut self, transaction: TransactionId) -> bool {
         let Some(arrival) = self.lookups.take(transaction) else {
             return false;
@@ -264,7 +262,7 @@ impl Focus {
         true
     }
 
-    /// The store answers.
+    /// Handles an answer of the store.
     pub(in crate::focus) fn found(&mut self, now: Moment, found: Found) {
         match (found.query, found.answer) {
             (Query::Room(room), Ok(Content::Room { kept, remembers })) => {
@@ -289,8 +287,8 @@ impl Focus {
         }
     }
 
-    /// There is this room from now on, over restarts too; its rules take the place of those
-    /// in the configuration. A running conference of it goes on under the new rules.
+    /// Makes or changes a room, over restarts too; its rules replace those of the configuration. A
+    /// running conference goes on under the new rules.
     pub fn keep_room(&mut self, now: Moment, entry: RoomEntry) {
         let room = entry.uri.clone();
         let change = Change::Put(Record::Room(Box::new(entry.clone())));
@@ -298,7 +296,7 @@ impl Focus {
         self.rules_changed(now, &room);
     }
 
-    /// This is decided about a room of the configuration from now on, over restarts too.
+    /// Keeps decisions about a room of the configuration, over restarts too.
     pub(in crate::focus) fn keep_decisions(&mut self, now: Moment, decisions: Decisions) {
         let room = decisions.uri.clone();
         let change = Change::Put(Record::Decisions(Box::new(decisions.clone())));
@@ -311,7 +309,7 @@ impl Focus {
         self.out.push(Output::Store(vec![change]));
     }
 
-    /// A running conference goes on under the rules that the room has now.
+    /// Applies the room's present rules to its running conference.
     fn rules_changed(&mut self, now: Moment, room: &RoomUri) {
         let Some(policy) = self.ruled(room) else {
             return;
@@ -323,9 +321,9 @@ impl Focus {
         }
     }
 
-    /// Takes back [`Focus::keep_room`], and whatever was decided; false when management keeps
-    /// nothing of this room. A running conference of a room that it made ends with its last
-    /// participant, unless the configuration has the room too.
+    /// Undoes [`Focus::keep_room`] and all decisions; `false` when management keeps nothing of this
+    /// room. A running conference of a room made by management ends with its last participant,
+    /// unless the configuration has the room too.
     pub fn forget_room(&mut self, now: Moment, room: &RoomUri) -> bool {
         let Some(kept) = self.rooms.kept.find(room).cloned() else {
             return false;

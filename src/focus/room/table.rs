@@ -1,5 +1,4 @@
-//! The rooms: which there are, their conferences, who is in them by which device, and which
-//! session at the switch is whose.
+//! The room table: rooms, conferences, endpoints, and the owner of each session at the switch.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,12 +18,12 @@ use crate::focus::sip::shared::Shared;
 use crate::focus::timers::TimerKey;
 use crate::focus::{Config, RequestId, Role, RoomEntry, RoomRules};
 
-/// Whose a session at the switch is.
+/// The owner of a session at the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Occupant {
-    /// An endpoint that is in, or comes in.
+    /// An endpoint that has joined or is joining.
     Endpoint(EndpointId),
-    /// A party that is being called.
+    /// A party being dialled.
     Invitation(InvitationId),
 }
 
@@ -33,32 +32,32 @@ pub(in crate::focus) struct RoomTable {
     /// The rules of configured rooms and factories.
     pub(in crate::focus) configured: HashMap<RoomUri, Arc<Policy>>,
     pub(in crate::focus) factories: HashMap<RoomUri, Arc<Policy>>,
-    /// What management keeps of rooms.
+    /// Rooms and decisions kept by management.
     pub(in crate::focus) kept: KeptRooms,
-    /// How many messages were sent in rooms that last.
+    /// Number of messages sent in rooms that outlast their conferences.
     pub(in crate::focus) messages: HashMap<RoomUri, u64>,
     conferences: DirtyMap<RoomUri, Conference>,
     endpoints: DirtyMap<EndpointId, Endpoint>,
     sessions: HashMap<SessionId, Occupant>,
-    /// Sessions out of their room whose connection stays until the BYE is answered.
+    /// Sessions that have left their room; their connections stay until the BYE is answered.
     pub(in crate::focus) parting: HashMap<RequestId, (RoomUri, SessionId)>,
     /// The room of every publication.
     publications: HashMap<PublicationId, RoomUri>,
     /// Nicknames of users who have left.
     pub(in crate::focus) held_nicknames: HeldNicknames,
-    /// Rooms whose history has ended; the store is told with the next changes.
+    /// Rooms whose history has ended; the next changes pass this to the store.
     pub(in crate::focus) ended_histories: Vec<RoomUri>,
-    /// How many running conferences each user has had made.
+    /// Number of running conferences that each user has made.
     makers: BTreeMap<UserUri, usize>,
     pub(in crate::focus) fingerprints: FingerprintMemory,
     /// The number of the last anonymous participant.
     pub(in crate::focus) last_anonymous: u32,
-    /// The number kept, which is not lower.
+    /// The stored number, which is not lower.
     pub(in crate::focus) kept_anonymous: u32,
     pub(in crate::focus) present: Present,
 }
 
-/// How many users are in, by room: brought up to date with the rooms that an input has touched.
+/// Number of participants per room, updated for the rooms that an input has changed.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Present {
     rooms: HashMap<RoomUri, usize>,
@@ -89,7 +88,7 @@ fn policies(
 }
 
 impl RoomTable {
-    /// The rooms of the configuration, and nobody in them.
+    /// The rooms of the configuration, without participants.
     pub(in crate::focus) fn new(config: &Config) -> Self {
         Self {
             configured: policies(&config.rooms, config, Policy::configured),
@@ -111,7 +110,7 @@ impl RoomTable {
         }
     }
 
-    /// A conference of a room begins.
+    /// Adds the conference of a room.
     pub(in crate::focus) fn begin(&mut self, conference: Conference) {
         if let Some(maker) = &conference.maker {
             count(&mut self.makers, maker);
@@ -119,7 +118,7 @@ impl RoomTable {
         self.conferences.insert(conference.room.clone(), conference);
     }
 
-    /// The conference of a room ends.
+    /// Removes the conference of a room.
     pub(in crate::focus) fn end(&mut self, room: &RoomUri) -> Option<Conference> {
         let conference = self.conferences.remove(room)?;
         if let Some(maker) = &conference.maker {
@@ -128,7 +127,7 @@ impl RoomTable {
         Some(conference)
     }
 
-    /// How many running conferences a user has had made.
+    /// Number of running conferences that a user has made.
     pub(in crate::focus) fn made_by(&self, user: &UserUri) -> usize {
         self.makers.get(user).copied().unwrap_or_default()
     }
@@ -138,29 +137,29 @@ impl RoomTable {
         &self.conferences
     }
 
-    /// All devices.
+    /// All endpoints.
     pub(in crate::focus) fn endpoints(&self) -> &DirtyMap<EndpointId, Endpoint> {
         &self.endpoints
     }
 
-    /// The conferences, to say what of them is kept.
+    /// The conferences, to collect their changes for the store.
     pub(in crate::focus) fn kept_conferences(&mut self) -> &mut DirtyMap<RoomUri, Conference> {
         &mut self.conferences
     }
 
-    /// The devices, to say what of them is kept.
+    /// The endpoints, to collect their changes for the store.
     pub(in crate::focus) fn kept_endpoints(&mut self) -> &mut DirtyMap<EndpointId, Endpoint> {
         &mut self.endpoints
     }
 
-    /// The conferences, for changes of what is not kept.
+    /// The conferences, for changes that are not stored.
     pub(in crate::focus) fn conferences_unmarked(
         &mut self,
     ) -> impl Iterator<Item = (&RoomUri, &mut Conference)> {
         self.conferences.iter_mut_unmarked()
     }
 
-    /// The conference, for changes of what is not kept.
+    /// The conference, for changes that are not stored.
     pub(in crate::focus) fn conference_unmarked(
         &mut self,
         room: &RoomUri,
@@ -168,7 +167,7 @@ impl RoomTable {
         self.conferences.get_unmarked(room)
     }
 
-    /// The endpoint, for changes of what is not kept.
+    /// The endpoint, for changes that are not stored.
     pub(in crate::focus) fn endpoint_unmarked(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
         self.endpoints.get_unmarked(&id)
     }
@@ -177,7 +176,7 @@ impl RoomTable {
         self.conferences.get(room)
     }
 
-    /// The conference, which counts as changed from now on.
+    /// The conference; marks it as changed.
     pub(in crate::focus) fn conference_mut(&mut self, room: &RoomUri) -> Option<&mut Conference> {
         self.conferences.get_mut(room)
     }
@@ -186,12 +185,12 @@ impl RoomTable {
         self.endpoints.get(&id)
     }
 
-    /// The endpoint, which counts as changed from now on.
+    /// The endpoint; marks it as changed.
     pub(in crate::focus) fn endpoint_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
         self.endpoints.get_mut(&id)
     }
 
-    /// An endpoint and its conference, both to be changed.
+    /// An endpoint and its conference, both mutable.
     pub(in crate::focus) fn with_conference(
         &mut self,
         id: EndpointId,
@@ -201,7 +200,7 @@ impl RoomTable {
         Some((endpoint, conference))
     }
 
-    /// A conference to be changed, and the endpoints to be looked up.
+    /// A mutable conference, and the endpoints for look-ups.
     pub(in crate::focus) fn with_endpoints(
         &mut self,
         room: &RoomUri,
@@ -210,7 +209,7 @@ impl RoomTable {
         Some((conference, &self.endpoints))
     }
 
-    /// Something is published about a room, perhaps in the place of what was; gives that.
+    /// Adds a publication about a room; returns the one it replaces.
     pub(in crate::focus) fn publish(
         &mut self,
         room: &RoomUri,
@@ -224,7 +223,7 @@ impl RoomTable {
         before
     }
 
-    /// A publication counts no more.
+    /// Removes a publication.
     pub(in crate::focus) fn unpublish(&mut self, id: PublicationId) -> Option<Publication> {
         let room = self.publications.remove(&id)?;
         let conference = self.conferences.get_mut(&room)?;
@@ -233,7 +232,7 @@ impl RoomTable {
         Some(publication)
     }
 
-    /// The publications of a conference that has ended.
+    /// Takes out the publications of a conference that has ended.
     pub(in crate::focus) fn take_publications(
         &mut self,
         conference: &mut Conference,
@@ -251,7 +250,7 @@ impl RoomTable {
         self.publications.get(&id)
     }
 
-    /// A publication of an earlier run is taken up; `false` when it says nothing any more.
+    /// Restores a publication of an earlier run; `false` if it no longer has any content.
     pub(in crate::focus) fn restore_publication(
         &mut self,
         id: PublicationId,
@@ -269,19 +268,19 @@ impl RoomTable {
         restored
     }
 
-    /// Whether somebody is in a room with at least one device.
+    /// Whether a user is in a room with at least one device.
     pub(in crate::focus) fn is_in(&self, room: &RoomUri, user: &UserUri) -> bool {
         self.conference(room).is_some_and(|it| it.has(user))
     }
 
-    /// What a user in the roster is.
+    /// The role of a user in the roster.
     pub(in crate::focus) fn role_of(&self, room: &RoomUri, user: &UserUri) -> Role {
         let conference = self.conference(room);
         let participant = conference.and_then(|it| it.participants.get(user));
         participant.map_or(Role::Participant, |it| it.role)
     }
 
-    /// A device comes: it belongs to its conference from now on, joined or not.
+    /// Adds an endpoint to its conference, joined or not.
     pub(in crate::focus) fn enter(
         &mut self,
         id: EndpointId,
@@ -299,7 +298,7 @@ impl RoomTable {
         self.endpoints.insert(id, endpoint);
     }
 
-    /// A device goes.
+    /// Removes an endpoint.
     pub(in crate::focus) fn leave(&mut self, id: EndpointId) -> Option<Endpoint> {
         let endpoint = self.endpoints.remove(&id)?;
         if let Some(session) = endpoint.link().session() {
@@ -311,7 +310,7 @@ impl RoomTable {
         Some(endpoint)
     }
 
-    /// An endpoint's session is another from now on; gives what it was.
+    /// Changes an endpoint's session; returns the former one.
     pub(in crate::focus) fn relink(&mut self, id: EndpointId, link: Link) -> Option<Link> {
         let endpoint = self.endpoints.get_mut(&id)?;
         if let Some(before) = endpoint.link().session() {
@@ -324,24 +323,24 @@ impl RoomTable {
         Some(endpoint.set_link(link))
     }
 
-    /// A party that is being called is promised a session.
+    /// Assigns a session to a party that is being dialled.
     pub(in crate::focus) fn promise_session(&mut self, session: SessionId, to: InvitationId) {
         self.sessions.insert(session, Occupant::Invitation(to));
     }
 
-    /// A party that was promised a session does not come, or has it as an endpoint already.
+    /// Removes the session of an invitation that has ended, unless an endpoint has taken it over.
     pub(in crate::focus) fn withdraw_session(&mut self, session: &SessionId, from: InvitationId) {
         if self.occupant(session) == Some(Occupant::Invitation(from)) {
             self.sessions.remove(session);
         }
     }
 
-    /// Whose a session is.
+    /// The owner of a session.
     pub(in crate::focus) fn occupant(&self, session: &SessionId) -> Option<Occupant> {
         self.sessions.get(session).copied()
     }
 
-    /// The endpoint whose session this is.
+    /// The endpoint of a session.
     pub(in crate::focus) fn seated(&self, session: &SessionId) -> Option<EndpointId> {
         match self.occupant(session)? {
             Occupant::Endpoint(id) => Some(id),
@@ -356,13 +355,13 @@ impl RoomTable {
             .map(|(session, whose)| (session, *whose))
     }
 
-    /// The number of one more anonymous participant.
+    /// The number for the next anonymous participant.
     pub(in crate::focus) fn next_anonymous(&mut self) -> u32 {
         self.last_anonymous = self.last_anonymous.wrapping_add(1);
         self.last_anonymous
     }
 
-    /// The names of what is not empty, when nobody is in any more.
+    /// Names of the tables that are not empty although there are no participants.
     pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
         let lasts = |room: &RoomUri| self.configured.contains_key(room);
         let counted = self.messages.keys().filter(|room| !lasts(room));

@@ -1,4 +1,4 @@
-//! Documents of a conference, written once and shared by everybody who gets the same one.
+//! Documents of a conference, written once and shared by all subscribers who get the same one.
 
 use crate::focus::roster::view::{Seen, View};
 use std::collections::{HashMap, VecDeque};
@@ -10,25 +10,25 @@ use crate::control::UserUri;
 use crate::time::Moment;
 use crate::wire::conference_info::{Template, UserElement};
 
-/// Renderings kept at the same time. Subscribers in step need one or two a view; the rest is
-/// for those who came lately.
+/// Renderings kept at the same time. Subscribers in step need one or two per view; the rest is for
+/// latecomers.
 const MAX_RENDERINGS: usize = 16;
-/// Who waited long for a turn gets something newer.
+/// A subscriber who waited longer for their turn gets a newer document.
 const MAX_AGE: Duration = Duration::from_secs(1);
-/// How long documents are kept that nobody was given: a roster of ten thousand has megabytes.
+/// Time unused documents are kept: a roster of ten thousand has megabytes.
 pub(in crate::focus) const MAX_IDLE: Duration = Duration::from_secs(10);
-/// Versions of a rendering kept with their octets: subscribers who came at the same time
-/// count alike.
+/// Versions of a rendering kept with their octets: subscribers who came at the same time have the
+/// same version numbers.
 const MAX_VERSIONS: usize = 4;
 
-/// What a document tells.
+/// Scope of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Scope {
-    /// Everything.
+    /// The full state.
     Full,
-    /// What has changed since; no document if nothing has.
+    /// The changes since then; no document without changes.
     Partial(Seen),
-    /// What has changed since, even if it is nothing.
+    /// The changes since then; a document even without changes.
     Beat(Seen),
 }
 
@@ -36,9 +36,9 @@ pub(in crate::focus) enum Scope {
 #[derive(Debug, Default)]
 pub(in crate::focus) struct DocumentCache {
     renderings: VecDeque<Rendering>,
-    /// The elements of users as they were written last.
+    /// The last written elements of users.
     elements: Elements,
-    /// When somebody was given a document last.
+    /// When a document was last used.
     used: Moment,
     /// Renderings made so far.
     #[cfg(test)]
@@ -50,20 +50,20 @@ pub(in crate::focus) struct DocumentCache {
 pub(in crate::focus) struct Rendering {
     view: View,
     pub(in crate::focus) scope: Scope,
-    /// It tells changes up to this one.
+    /// It includes changes up to this revision.
     pub(in crate::focus) revision: u64,
     made: Moment,
-    /// `None`: there is nothing to tell.
+    /// `None` without changes to show.
     template: Option<Template>,
-    /// How many users stand in it.
+    /// Number of users in it.
     pub(in crate::focus) users: usize,
     bodies: Vec<(u32, Bytes)>,
 }
 
 impl DocumentCache {
-    /// Takes out the document for somebody who should have got it at `due`: the present one,
-    /// or one made since then. Made by `write` when there is none. Holding two of them loses
-    /// neither to the bound.
+    /// Takes out the document for a subscriber who should have got it at `due`: the present one, or
+    /// one made since then. `write` makes it if there is none. A caller may take two out and lose
+    /// neither to the limit.
     pub(in crate::focus) fn take(
         &mut self,
         view: &View,
@@ -98,8 +98,7 @@ impl DocumentCache {
         }
     }
 
-    /// Keeps a document for the next one who gets the same; the one that was wanted longest
-    /// ago gives way.
+    /// Keeps a document for further subscribers; the one unused for longest gives way.
     pub(in crate::focus) fn keep(&mut self, rendering: Rendering) -> &mut Rendering {
         if self.renderings.len() >= MAX_RENDERINGS {
             self.renderings.pop_front();
@@ -109,13 +108,13 @@ impl DocumentCache {
         &mut self.renderings[last]
     }
 
-    /// Somebody is given a document now: the elements to write it from, until they are put back.
+    /// Takes out the elements to write a document from; the caller puts them back.
     pub(in crate::focus) fn take_elements(&mut self, now: Moment) -> Elements {
         self.used = now;
         std::mem::take(&mut self.elements)
     }
 
-    /// Elements of users who have gone are of no use.
+    /// Puts the elements back; drops those of users who have gone.
     pub(in crate::focus) fn put_back(
         &mut self,
         mut elements: Elements,
@@ -128,7 +127,7 @@ impl DocumentCache {
         self.elements = elements;
     }
 
-    /// Forgets everything if nobody was given a document for a while.
+    /// Drops everything if no document was used for a while; returns whether it did.
     pub(in crate::focus) fn forget_idle(&mut self, now: Moment) -> bool {
         let idle = self.used + MAX_IDLE <= now;
         if idle {
@@ -146,7 +145,7 @@ impl DocumentCache {
         self.renderings.is_empty() && self.elements.0.is_empty()
     }
 
-    /// Nobody waits any more: only what the next subscriber would get is worth its room.
+    /// No subscriber waits any more: keeps only the document that the next subscriber would get.
     pub(in crate::focus) fn settle(&mut self, revision: u64) {
         self.renderings
             .retain(|known| known.scope == Scope::Full && known.revision == revision);
@@ -157,12 +156,12 @@ impl DocumentCache {
 }
 
 impl Rendering {
-    /// Octets of the document; 0 when there is nothing to tell.
+    /// Octets of the document; 0 without changes to show.
     pub(in crate::focus) fn octets(&self) -> usize {
         self.template.as_ref().map_or(0, Template::octets)
     }
 
-    /// The document with this version.
+    /// The document with this version number.
     pub(in crate::focus) fn body(&mut self, version: u32) -> Option<Bytes> {
         if let Some((_, body)) = self.bodies.iter().find(|(known, _)| *known == version) {
             return Some(body.clone());
@@ -176,13 +175,13 @@ impl Rendering {
     }
 }
 
-/// The elements of users as they were written last, masked and unmasked, each with the revision
-/// of the user's last change.
+/// The last written elements of users, masked and unmasked, each with the revision of the user's
+/// last change.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Elements(HashMap<UserUri, [Option<(u64, UserElement)>; 2]>);
 
 impl Elements {
-    /// The element of a user as of this revision; made by `write` when there is none.
+    /// The element of a user at this revision; `write` makes it if there is none.
     pub(in crate::focus) fn get(
         &mut self,
         user: &UserUri,

@@ -1,4 +1,4 @@
-//! The conference as a conference-info document: everything, or what changed.
+//! The conference as a conference-info document: the full state, or the changes.
 
 use crate::focus::ids::{EndpointId, InvitationId};
 use crate::focus::room::endpoint::Endpoint;
@@ -28,7 +28,7 @@ const MEDIUM: &str = "1";
 
 pub(in crate::focus) type Endpoints = DirtyMap<EndpointId, Endpoint>;
 
-/// The document of this scope, or the full one where that is not longer (RFC 6446 §5.5.1).
+/// The document of this scope, or the full one if that is not longer (RFC 6446 §5.5.1).
 pub(in crate::focus) fn document<'a>(
     documents: &'a mut DocumentCache,
     conference: &Conference,
@@ -61,7 +61,7 @@ pub(in crate::focus) fn document<'a>(
     documents.keep(chosen)
 }
 
-/// What users are in with, or will be.
+/// Endpoints, invitations and publications of users.
 struct Devices<'a> {
     endpoints: &'a Endpoints,
     invitations: BTreeMap<UserUri, Vec<(InvitationId, &'a Invitation)>>,
@@ -89,8 +89,8 @@ impl<'a> Devices<'a> {
         }
     }
 
-    /// Somebody anonymous whose address is being invited (RFC 4575 §8.2): a user of its own,
-    /// as anybody who is not here.
+    /// Element for the invited address of an anonymous participant (RFC 4575 §8.2): a separate
+    /// user, as if the participant were not here.
     fn invited(&self, uri: &UserUri, participant: &Participant, view: &View) -> Option<info::User> {
         participant.anonymous?;
         self.invitations.get(uri)?;
@@ -101,8 +101,8 @@ impl<'a> Devices<'a> {
     }
 }
 
-/// The users of a document. Those who are anonymous stand behind the others: their place must
-/// not tell their address.
+/// The users of a document. Anonymous users come after the others: their position must not reveal
+/// their address.
 #[derive(Default)]
 struct Listed {
     named: Vec<info::UserElement>,
@@ -125,7 +125,8 @@ impl Listed {
     }
 }
 
-/// The whole conference (RFC 4575 §4.4: nobody who has left), and how many users it lists.
+/// The full state of the conference (without departed users, RFC 4575 §4.4), and its number of
+/// users.
 pub(in crate::focus) fn full(
     conference: &Conference,
     endpoints: &Endpoints,
@@ -159,8 +160,8 @@ pub(in crate::focus) fn full(
     (document.template(Some(&elements)), elements.len())
 }
 
-/// What has changed for a subscriber since `seen`; `None` when it knows everything, unless
-/// it must be told something (`always`).
+/// The changes for a subscriber since `seen`; `None` if there are none, unless a document is
+/// required (`always`).
 pub(in crate::focus) fn partial(
     conference: &Conference,
     endpoints: &Endpoints,
@@ -220,7 +221,8 @@ pub(in crate::focus) fn partial(
     Some((document.template(Some(&elements)), elements.len()))
 }
 
-/// The users of other mixers that have changed since this revision. A crowd lists none.
+/// The users of other mixers that have changed since this revision. The document of a crowd lists
+/// none.
 fn published_elsewhere(
     conference: &Conference,
     devices: &Devices,
@@ -235,8 +237,8 @@ fn published_elsewhere(
     news.map(|(user, _)| user.element()).collect()
 }
 
-/// Users that publications speak of and whose address has no other element here: somebody is in
-/// under a number as if they were not (RFC 4575 §8.2).
+/// Published users whose address has no other element here. An anonymous participant counts as
+/// absent under their address (RFC 4575 §8.2).
 fn elsewhere<'a>(
     conference: &'a Conference,
     devices: &Devices,
@@ -250,7 +252,7 @@ fn elsewhere<'a>(
         .map(|(_, user, changed)| (user, changed))
 }
 
-/// The conference has ended (RFC 4575 §4.6).
+/// The document of a conference that has ended (RFC 4575 §4.6).
 pub(in crate::focus) fn deleted(room: &RoomUri) -> info::Document {
     info::Document {
         entity: room.to_string(),
@@ -259,11 +261,11 @@ pub(in crate::focus) fn deleted(room: &RoomUri) -> info::Document {
     }
 }
 
-/// A document without users in it, of this state.
+/// A document of this state, without users.
 fn frame(conference: &Conference, state: info::State) -> info::Document {
     let is_in = |participant: &&Participant| !participant.endpoints.is_empty();
     let count = conference.participants.values().filter(is_in).count();
-    // Who is at another mixer counts also while it is invited here.
+    // A user at another mixer counts even while they are invited here.
     let elsewhere = conference.publications.users();
     let is_apart = |uri: &UserUri| !conference.has(uri) || conference.is_anonymous(uri);
     let count = count + elsewhere.filter(|(uri, ..)| is_apart(uri)).count();
@@ -301,7 +303,7 @@ fn description(conference: &Conference) -> info::Description {
         display_text: Some(about.name.clone().unwrap_or_else(address)),
         subject: conference.identity().subject,
         service_uris: about.services.iter().map(service).collect(),
-        // RFC 4575 §5.3.1; RFC 7106 §3: it is a chat room.
+        // RFC 4575 §5.3.1; RFC 7106 §3: a chat room.
         conf_uris: vec![conf_uri("participation"), conf_uri("grouptextchat")],
         maximum_user_count: u32::try_from(conference.policy.max_participants).ok(),
         available_media: vec![info::MediaEntry {
@@ -314,7 +316,7 @@ fn description(conference: &Conference) -> info::Description {
     }
 }
 
-/// The user's element as it stands in full, written again only after a change.
+/// The user's full element, written again only after a change.
 fn element(
     uri: &UserUri,
     participant: &Participant,
@@ -347,7 +349,7 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
             endpoints.push(on_the_way(invitation, entity.clone()));
         }
     }
-    // Only moderators learn whom an anonymous address stands for (RFC 4575 §8.2).
+    // Only moderators see the address of an anonymous participant (RFC 4575 §8.2).
     let associated_aors = match anonymous {
         Some(_) if view.unmasked => vec![info::UriEntry {
             uri: uri.to_string(),
@@ -369,8 +371,8 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
         associated_aors,
         endpoints,
     };
-    // What the anonymous say of themselves would tell who they are, and so would what others say
-    // of their address.
+    // What anonymous participants say about themselves would reveal them, and so would statements
+    // of others about their address.
     let said = match anonymous {
         None => devices.publications.of(uri),
         Some(_) => devices.publications.own(uri).filter(|_| view.unmasked),
@@ -381,8 +383,8 @@ fn user(uri: &UserUri, participant: &Participant, devices: &Devices, view: &View
     user
 }
 
-/// A party being invited (RFC 4575 §5.7.3): dialing-out, then alerting; pending, then
-/// dialing-in, where it is asked to call.
+/// An invited party (RFC 4575 §5.7.3): dialing-out, then alerting; for a party invited by REFER,
+/// pending, then dialing-in.
 fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
     info::Endpoint {
         entity,
@@ -397,8 +399,8 @@ fn on_the_way(invitation: &Invitation, entity: String) -> info::Endpoint {
     }
 }
 
-/// A device that is in. How somebody anonymous came would tell whom of those who were invited
-/// it is (`hidden`).
+/// An endpoint that has joined. The way an anonymous participant joined would reveal which of the
+/// invited parties it is (`hidden`).
 fn present(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint {
     let (status, direction) = endpoint.presence();
     let referred_by = endpoint.rare().referred_by.as_ref().filter(|_| !hidden);
@@ -428,11 +430,11 @@ fn present(endpoint: &Endpoint, entity: String, hidden: bool) -> info::Endpoint 
     }
 }
 
-/// Departed endpoints of one user, by the key they were shown with; of two with the same key
-/// the later one counts.
+/// Departed endpoints of one user, by the key under which they appeared; for one key the later
+/// departure counts.
 type Gone<'a> = BTreeMap<String, &'a Departure>;
 
-/// The departures a subscriber has not been told to the end, by the address of their user.
+/// The departures a subscriber has not fully seen, by the address of their user.
 fn gone<'a>(departures: &'a [Departure], view: &View, seen: Seen) -> BTreeMap<String, Gone<'a>> {
     let first = departures.partition_point(|departure| departure.revision <= seen.buried);
     let mut gone: BTreeMap<String, Gone> = BTreeMap::new();
@@ -452,7 +454,7 @@ fn gone<'a>(departures: &'a [Departure], view: &View, seen: Seen) -> BTreeMap<St
     gone
 }
 
-/// A user some of whose endpoints have gone since.
+/// A user of whom some endpoints have gone since.
 fn with_departed(
     mut user: info::User,
     mut theirs: Gone,
@@ -469,7 +471,7 @@ fn with_departed(
     user.element()
 }
 
-/// A user without endpoints any more: shown once more, then deleted.
+/// A user who has no endpoints left: one more document shows them, the next deletes them.
 fn departed_user(uri: String, theirs: Gone, seen: Seen, view: &View) -> info::User {
     let last = theirs.values().max_by_key(|departure| departure.revision);
     let Some(last) = last.filter(|departure| departure.revision > seen.shown) else {

@@ -1,11 +1,11 @@
-//! Who is shown to whom, and under which name (RFC 4575 §5.6, §8.2).
+//! Visibility of users: the users a subscriber sees, and the names they see (RFC 4575 §5.6, §8.2).
 
 use crate::control::UserUri;
 use crate::focus::Role;
 use crate::focus::ids::EndpointId;
 use crate::focus::room::participant::shown_uri;
 
-/// What a subscriber has been shown.
+/// The state a subscriber has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::focus) struct Seen {
     /// Changes up to this revision were shown.
@@ -15,8 +15,8 @@ pub(in crate::focus) struct Seen {
 }
 
 impl Seen {
-    /// What a subscriber knows after a full document at this revision: those who had gone
-    /// before are not in it and need no deletion.
+    /// State after a full document at this revision: it lacks users who left before, so they need
+    /// no deletion.
     pub(in crate::focus) fn all(revision: u64) -> Self {
         Self {
             shown: revision,
@@ -24,7 +24,7 @@ impl Seen {
         }
     }
 
-    /// What it knows after the next partial document at this revision.
+    /// State after the next partial document at this revision.
     pub(in crate::focus) fn after_partial(self, revision: u64) -> Self {
         Self {
             shown: revision,
@@ -33,27 +33,28 @@ impl Seen {
     }
 }
 
-/// What a subscriber may see. Subscribers with the same view share their documents.
+/// The part of the roster that a subscriber may see. Subscribers with the same view share their
+/// documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct View {
-    /// Sees who the anonymous are: moderators do.
+    /// Shows the addresses of anonymous participants; for moderators.
     pub(in crate::focus) unmasked: bool,
-    /// Who is listed.
+    /// The users listed.
     pub(in crate::focus) extent: Extent,
 }
 
-/// Whom a document lists.
+/// The users a document lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Extent {
     /// Everybody.
     Everybody,
-    /// Of a crowd the moderators, and the subscriber if it is in.
+    /// In a crowd: the moderators, and the subscriber if they are in.
     Crowd(Option<UserUri>),
 }
 
 impl View {
-    /// The view of a user: moderators see who the anonymous are. Of a crowd, everybody sees the
-    /// moderators, and whoever is in sees their own element.
+    /// The view of a user. Moderators see the addresses of anonymous participants. In a crowd
+    /// everybody sees the moderators, and participants see their own element.
     pub(in crate::focus) fn of(user: &UserUri, role: Role, is_in: bool, crowded: bool) -> Self {
         let unmasked = role == Role::Moderator;
         Self {
@@ -65,12 +66,12 @@ impl View {
         }
     }
 
-    /// Whether only some are listed.
+    /// Whether the view lists only some of the users.
     pub(in crate::focus) fn is_crowd(&self) -> bool {
         self.extent != Extent::Everybody
     }
 
-    /// Whether a user stands in the documents of this view.
+    /// Whether the documents of this view list a user.
     pub(in crate::focus) fn lists(&self, user: &UserUri, role: Role) -> bool {
         match &self.extent {
             Extent::Everybody => true,
@@ -79,7 +80,7 @@ impl View {
     }
 }
 
-/// The name under which a user is shown.
+/// The display name of a user.
 pub(in crate::focus) fn shown_name(
     name: &str,
     nickname: Option<&str>,
@@ -95,7 +96,7 @@ pub(in crate::focus) fn shown_name(
     (!name.is_empty()).then_some(name)
 }
 
-/// The key of an endpoint: its Contact, which would tell who it is.
+/// The key of an endpoint: its Contact, which would reveal an anonymous user.
 pub(in crate::focus) fn shown_endpoint(
     entity: &str,
     id: EndpointId,

@@ -1,32 +1,33 @@
-//! Why the focus ends a dialog: what its BYE says (RFC 3326), and what rosters show.
+//! Reasons why the focus ends a dialog: the Reason of its BYE (RFC 3326), and the roster's
+//! disconnection method.
 
 use super::cause::Cause;
 use crate::wire::conference_info::DisconnectionMethod;
 
-/// Why we send BYE.
+/// Reason for a BYE of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum ByeReason {
     /// A moderator or the operator has removed the user.
     Removed,
     ConferenceEnded,
-    /// The room takes one device a user, and there is a newer one.
+    /// The room takes one device per user, and there is a newer one.
     OtherDevice,
-    /// Another dialog has taken the place of this one (RFC 3891).
+    /// Another dialog has replaced this one (RFC 3891).
     Replaced,
-    /// The MSRP connection did not come within `bind_timeout`.
+    /// No MSRP connection came within `bind_timeout`.
     NeverConnected,
     /// The MSRP connection was lost, and did not come back within `rejoin_grace`.
     ConnectionLost,
-    /// Nobody refreshed the session, or the peer does not know it any more.
+    /// The session was not refreshed, or the peer does not know it any more.
     NotRefreshed,
     NotAcknowledged,
     /// The answer to our offer cannot be used.
     UnusableAnswer,
-    /// The room has been filled while the party was being called.
+    /// The room filled up while the party was being called.
     Full,
-    /// The party is a conference itself.
+    /// The party is itself a conference.
     IsConference,
-    /// The INVITE was withdrawn, or another phone has answered it before.
+    /// The INVITE was withdrawn, or another phone answered it first.
     AnsweredElsewhere,
     Stopping,
 }
@@ -52,7 +53,7 @@ impl ByeReason {
         format!("SIP;cause={cause};text=\"{text}\"")
     }
 
-    /// What a request is answered that the peer still waits for.
+    /// Cause for a request that the peer still waits for.
     pub(in crate::focus) fn cause(self) -> Cause {
         match self {
             Self::Removed => Cause::Removed,
@@ -61,7 +62,7 @@ impl ByeReason {
         }
     }
 
-    /// How the endpoint has gone (RFC 4575 §5.7.5).
+    /// Disconnection method of the endpoint (RFC 4575 §5.7.5).
     pub(in crate::focus) fn method(self) -> DisconnectionMethod {
         match self {
             Self::Removed

@@ -1,30 +1,30 @@
-//! Why a request is refused, in one table: the status code, the text of the Warning header, when
-//! the caller may try again, and what an operator does about it. Answers, the log and the table
-//! in `docs/troubleshooting.md` are made from it.
+//! Causes of refusals, in one table: status code, text of the Warning header, time after which the
+//! caller may try again, and remedy for the operator. Answers, the log and the table in
+//! `docs/troubleshooting.md` come from it.
 
 use std::fmt;
 
-/// What the table says about a cause.
+/// The table row of a cause.
 #[derive(Debug)]
 pub(in crate::focus) struct Row {
     /// Status code (RFC 3261 §21).
     pub(in crate::focus) code: u16,
     /// Seconds for Retry-After (RFC 3261 §20.33), or none.
     pub(in crate::focus) retry_after: Option<u8>,
-    /// The Warning; empty: none, [`DETAIL`]: what the refusal says in particular.
+    /// Text of the Warning. Empty: no Warning; [`DETAIL`]: the refusal has its own text.
     pub(in crate::focus) text: &'static str,
-    /// What an operator does about it; for `docs/troubleshooting.md`.
+    /// Remedy for the operator, in `docs/troubleshooting.md`.
     pub(in crate::focus) remedy: &'static str,
 }
 
-/// Stands for a text that names what is wrong in particular.
+/// Placeholder for a text that the refusal provides.
 pub(in crate::focus) const DETAIL: &str = "…";
 
-/// The caller may not try again by itself.
+/// The caller may not retry automatically.
 const NO: Option<u8> = None;
-/// What is in the way is over in a moment.
+/// The obstacle is gone in a moment.
 const SOON: Option<u8> = Some(10);
-/// Many that ring have answered or given up by then.
+/// By then many ringing parties have answered or given up.
 const LATER: Option<u8> = Some(60);
 
 const CLIENT: &str = "a fault of the client, or of a proxy on the way: capture the request";
@@ -43,7 +43,7 @@ const TLS: &str = "[tls.md](tls.md), [browsers.md](browsers.md)";
 
 macro_rules! table {
     ($($cause:ident $code:literal $retry:ident $text:tt $remedy:tt;)+) => {
-        /// Why a request is refused.
+        /// The cause of a refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Cause {
             $(#[doc = concat!(stringify!($code), ": ", table!(@doc $text))] $cause,)+
@@ -145,7 +145,8 @@ table! {
         "10,000 who are not in: `subscribe=participants` for this room";
     ConfirmedDialog 486 NO "the dialog is confirmed" NORMAL;
     Cancelled 487 NO "" NORMAL;
-    // What is wrong with the stream that came furthest: they stand in that order.
+    // Problems of streams, in the order of the checks: of several, `offer_answer` reports the last
+    // in this order.
     NoMessageStream 488 NO "no m=message stream over MSRP" "the client offers no MSRP chat";
     TlsNotOffered 488 NO "MSRP over TLS is not offered here, use TCP/MSRP" TLS;
     OnlyTls 488 NO "only MSRP over TLS is taken here, use TCP/TLS/MSRP" TLS;
@@ -187,7 +188,7 @@ impl Cause {
         self.row().code
     }
 
-    /// Whether it belongs to the protocol and tells an operator nothing.
+    /// Whether it is normal for the protocol and of no interest to an operator.
     pub(in crate::focus) fn is_ordinary(self) -> bool {
         self.row().remedy == NORMAL
     }
@@ -209,8 +210,8 @@ impl std::error::Error for Cause {}
 mod tests {
     use super::*;
 
-    /// What stands between the marks in `docs/troubleshooting.md`: causes of one code with one
-    /// remedy share a row, and so do all that belong to the protocol.
+    /// The table between the marks in `docs/troubleshooting.md`. Causes with the same code and
+    /// remedy share a row, and so do all that are normal for the protocol.
     fn page() -> String {
         let mut rows: Vec<(String, Vec<&str>, &str)> = Vec::new();
         let (ordinary, others): (Vec<&Row>, Vec<&Row>) =

@@ -1,4 +1,4 @@
-//! Digest answers to proxies that challenge the focus (RFC 3261 §22).
+//! Digest answers to challenges of proxies (RFC 3261 §22).
 
 use crate::focus::sip::dialogs::{Pending, Purpose};
 use crate::focus::timers::Timer;
@@ -8,12 +8,12 @@ use crate::wire::sip::{Account, Request, Response, authorize};
 
 /// Characters of a cnonce.
 const CNONCE_LENGTH: usize = 16;
-/// Challenges answered for one request: two proxies and the party, and a nonce too old.
+/// Challenges answered per request: those of two proxies and the party, and one for a stale nonce.
 const MAX_CHALLENGES: u8 = 4;
 
 impl Focus {
-    /// Sends a challenged request again with our answer, under the same id (RFC 3261 §22.2).
-    /// False when there is none, or it was refused.
+    /// Sends a challenged request again with credentials, under the same id (RFC 3261 §22.2).
+    /// `false` when we have none, or they were refused.
     pub(in crate::focus) fn authenticate(
         &mut self,
         now: Moment,
@@ -66,10 +66,10 @@ impl Focus {
         answered
     }
 
-    /// The next CSeq of the dialog a request belongs to; `None` when nobody waits for it.
+    /// The next CSeq in the dialog of a request; `None` when the request no longer has a purpose.
     fn next_cseq(&mut self, pending: &Pending, id: RequestId, sent: u32) -> Option<u32> {
         let dialog = match pending.purpose {
-            // The dialog has gone, and nothing else is sent in it.
+            // The dialog has gone: no other request follows in it.
             Purpose::Farewell => return Some(sent + 1),
             Purpose::Notify(id) => &mut self.watch.subscription_mut(id)?.dialog,
             Purpose::Refresh(id) | Purpose::Renewal(id) => &mut self.rooms.endpoint_mut(id)?.dialog,

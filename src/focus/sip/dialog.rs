@@ -13,7 +13,7 @@ use crate::wire::sip::dialog::{
 };
 use crate::wire::sip::{Headers, Method, NameAddr, Request, Response, Uri};
 
-/// One dialog. Its texts are those of others, too: of further dialogs of the same user or room.
+/// One dialog. It shares its texts with other dialogs of the same user or room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dialog {
     pub(in crate::focus) key: DialogKey,
@@ -21,9 +21,9 @@ pub struct Dialog {
     pub(in crate::focus) remote_uri: Arc<str>,
     pub(in crate::focus) remote_target: Arc<str>,
     pub(in crate::focus) route_set: Box<[String]>,
-    /// Where the peer itself was last heard from, when its Contact may not lead there.
+    /// Address the peer was last heard from, if its Contact may not lead there.
     pub(in crate::focus) flow: Option<Arc<str>>,
-    /// On whose behalf requests of it are sent.
+    /// The user on whose behalf we send its requests.
     #[serde(skip)]
     pub(in crate::focus) principal: Arc<str>,
     pub(in crate::focus) local_cseq: u32,
@@ -86,8 +86,8 @@ impl Dialog {
         })
     }
 
-    /// Takes a target refresh request's CSeq and Contact (RFC 3261 §12.2.2). False when the
-    /// CSeq is not higher than the last: the request is out of order.
+    /// Takes CSeq and Contact from a target refresh request (RFC 3261 §12.2.2). `false` when the
+    /// request is out of order: its CSeq is not higher than the last.
     pub(in crate::focus) fn advance(&mut self, request: &Request, arrival: &Arrival) -> bool {
         if !advance(&mut self.remote_cseq, request) {
             return false;
@@ -122,7 +122,7 @@ impl Dialog {
         }
     }
 
-    /// The peer's 2xx to our INVITE makes the dialog (RFC 3261 §12.1.2).
+    /// Establishes the dialog by the peer's 2xx to our INVITE (RFC 3261 §12.1.2).
     pub(in crate::focus) fn established(&mut self, response: &Response) {
         let headers = &response.headers;
         let to = headers
@@ -133,7 +133,7 @@ impl Dialog {
         }
         self.refresh_target(response);
         self.route_set = routes_of_response(headers).into();
-        // Where it leads is the party's own doing from now on, not its inviter's.
+        // From now on the party itself decides where it leads, not its inviter.
         self.principal = address_of_record(&self.remote_uri).into();
     }
 
@@ -156,7 +156,7 @@ impl Dialog {
             method,
             request_uri,
             next_hop,
-            // Whoever put itself on the route knows the way to the peer.
+            // A proxy on the route knows the way to the peer.
             flow: self
                 .flow
                 .as_deref()
@@ -184,14 +184,14 @@ impl Dialog {
     }
 }
 
-/// Who somebody is, however they write themselves.
+/// The address of record of a URI.
 pub(in crate::focus) fn address_of_record(uri: &str) -> String {
     let parsed = uri.parse::<Uri>();
     parsed.map_or_else(|_| uri.to_owned(), |uri| uri.address_of_record())
 }
 
-/// Where to send to a peer that is our neighbour: over the connection it opened, or, when
-/// its Contact names another address than it sends from, through the NAT between us.
+/// The flow to a neighbouring peer: the connection it opened, or the way through the NAT between us
+/// if its Contact names another address than the source.
 fn flow(request: &Request, arrival: &Arrival) -> Option<String> {
     if request.headers.elements("Via").len() != 1 {
         return None;

@@ -1,5 +1,5 @@
-//! Every dialog and transaction that is known, by every name it goes under. What belongs to a
-//! dialog is gone when the dialog is closed: nobody else has to remember an index.
+//! All known dialogs and transactions, with all their indexes. Closing a dialog removes all that
+//! belongs to it, so that no other code has to maintain an index.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -15,30 +15,30 @@ use crate::time::Moment;
 use crate::wire::sip::dialog::{DialogKey, cseq_number};
 use crate::wire::sip::{DialogReference, Method, NameAddr, Request, Response};
 
-/// 64*T1: how long a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
+/// 64*T1: time a 2xx waits for its ACK (RFC 3261 §13.3.1.4).
 pub(in crate::focus) const ACK_TIMEOUT: Duration = Duration::from_secs(32);
-/// 64*T1: how long a server transaction is ongoing (RFC 3261 §17.2.2, RFC 6026 §7.1).
+/// 64*T1: lifetime of a server transaction (RFC 3261 §17.2.2, RFC 6026 §7.1).
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(32);
-/// Longer than any transaction of ours lives in the host (timer F and timer B: 32 s).
+/// Longer than the lifetime of our transactions in the host (timer F and timer B: 32 s).
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longer than an INVITE of ours rings in the host (both stop after two minutes at most).
+/// Longer than our INVITEs ring in the host (both hosts stop after two minutes at most).
 pub(in crate::focus) const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
-/// CANCELs remembered at the same time; a flood of stray ones forgets nothing else.
+/// Most CANCELs remembered at the same time; a flood of stray ones displaces no other state.
 const MAX_CANCELS: usize = 10_000;
-/// Dialogs that one INVITE may make; answers of more phones than this are left to time out.
+/// Most dialogs per INVITE; answers of further phones time out.
 const MAX_FORKS: usize = 16;
 
-/// Who uses a dialog; dialogs are not shared (RFC 6665 §4.5.2).
+/// The user of a dialog; dialogs are not shared (RFC 6665 §4.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Usage {
     Endpoint(EndpointId),
     Subscription(SubscriptionId),
     Referral(ReferralId),
-    /// An endpoint that has gone and is owed a BYE.
+    /// An endpoint that has gone and still needs a BYE.
     Leaving(EndpointId),
 }
 
-/// The dialog of an endpoint that has gone before the ACK of its 2xx.
+/// The dialog of an endpoint that left before the ACK of its 2xx.
 #[derive(Debug)]
 pub(in crate::focus) struct Leaving {
     pub(in crate::focus) dialog: Dialog,
@@ -46,14 +46,14 @@ pub(in crate::focus) struct Leaving {
     pub(in crate::focus) reason: ByeReason,
 }
 
-/// What a request of a peer waits for.
+/// The event that a request of a peer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Awaits {
-    /// An INVITE: for the switch to admit the endpoint.
+    /// An INVITE waits for the switch to admit the endpoint.
     Admission(EndpointId),
-    /// An INVITE that is answered 2xx: for its ACK.
+    /// An INVITE answered with 2xx waits for its ACK.
     Ack(EndpointId),
-    /// A SUBSCRIBE whose 2xx makes a subscription: for the 2xx to leave.
+    /// A SUBSCRIBE waits for its 2xx to leave, which creates the subscription.
     Departure(SubscriptionId),
 }
 
@@ -62,16 +62,16 @@ pub(in crate::focus) enum Awaits {
 pub(in crate::focus) struct Pending {
     pub(in crate::focus) purpose: Purpose,
     pub(in crate::focus) timer: TimerKey,
-    /// As it was sent, where we have an answer to a challenge.
+    /// The request as sent, if we have credentials for a challenge.
     pub(in crate::focus) sent: Option<Box<OutgoingRequest>>,
     /// Challenges answered so far.
     pub(in crate::focus) challenges: u8,
 }
 
-/// What a request of ours was for.
+/// Purpose of a request of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Purpose {
-    /// Nothing depends on how it ends: BYE, last NOTIFY.
+    /// Its outcome does not matter: BYE, last NOTIFY.
     Farewell,
     Notify(SubscriptionId),
     Refresh(EndpointId),
@@ -81,7 +81,7 @@ pub(in crate::focus) enum Purpose {
 }
 
 impl Purpose {
-    /// Longer than the host may take to tell how the request ended.
+    /// Longest time the host may take to report the outcome.
     pub(in crate::focus) fn timeout(self) -> Duration {
         match self {
             Self::Invitation(_) | Self::Renewal(_) => INVITE_TIMEOUT,
@@ -93,9 +93,9 @@ impl Purpose {
 /// An INVITE of ours that phones may still answer.
 #[derive(Debug)]
 pub(in crate::focus) struct Dialled {
-    /// As it was when the INVITE was sent.
+    /// Its state when the INVITE was sent.
     pub(in crate::focus) dialog: Dialog,
-    /// The To tags of those that have answered: whatever else they send is a retransmission.
+    /// To tags of the phones that have answered: further answers from them are retransmissions.
     answered: Vec<String>,
 }
 
@@ -125,18 +125,18 @@ struct Open {
     usage: Usage,
     /// The request of the peer that made it.
     made_by: Option<Made>,
-    /// What is under way in it; hardly ever there is any.
+    /// Requests under way in it; rarely any.
     under_way: Option<Box<UnderWay>>,
 }
 
-/// Requests of the peer in a dialog that have not had their last word.
+/// Requests of the peer in a dialog that are not complete.
 #[derive(Debug, Default)]
 struct UnderWay {
     transactions: Vec<TransactionId>,
 }
 
 impl Usage {
-    /// The method that makes dialogs for this.
+    /// The method that creates dialogs for this usage.
     fn method(self) -> Method {
         match self {
             Self::Endpoint(_) | Self::Leaving(_) => Method::Invite,
@@ -150,18 +150,18 @@ impl Usage {
 #[derive(Debug)]
 struct Made {
     cseq: u32,
-    /// How long it is ongoing.
+    /// End of the transaction.
     until: Moment,
 }
 
 /// The dialogs, and the transactions in them and outside.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Dialogs {
-    /// What they and their users have in common.
+    /// Texts and descriptions that dialogs and their users share.
     pub(in crate::focus) shared: Shared,
     open: BTreeMap<DialogKey, Open>,
     transactions: HashMap<TransactionId, (Awaits, DialogKey)>,
-    /// How many of the transactions wait for an ACK.
+    /// Number of transactions that wait for an ACK.
     unacknowledged: usize,
     /// CANCELs that came before their INVITE.
     cancelled: HashSet<TransactionId>,
@@ -171,7 +171,7 @@ pub(in crate::focus) struct Dialogs {
 }
 
 impl Dialogs {
-    /// A dialog has begun.
+    /// Adds a dialog.
     pub(in crate::focus) fn open(&mut self, key: DialogKey, usage: Usage) {
         let open = Open {
             usage,
@@ -181,7 +181,7 @@ impl Dialogs {
         self.open.insert(key, open);
     }
 
-    /// A dialog has begun with this request of the peer.
+    /// Adds a dialog made by this request of the peer.
     pub(in crate::focus) fn open_by(
         &mut self,
         now: Moment,
@@ -198,8 +198,8 @@ impl Dialogs {
         }
     }
 
-    /// Whether this is the request of an ongoing transaction that came a second time, by
-    /// another way (RFC 3261 §8.2.2.2): its first copy has made a dialog.
+    /// Whether this is a second copy of a request in an ongoing transaction, which came another way
+    /// (RFC 3261 §8.2.2.2): its first copy has made a dialog.
     pub(in crate::focus) fn is_merged(&self, now: Moment, request: &Request) -> bool {
         let cseq = cseq_number(request);
         self.of_call(request).any(|open| {
@@ -209,7 +209,7 @@ impl Dialogs {
         })
     }
 
-    /// A dialog is over: nothing of it is known any more.
+    /// Removes a dialog and all that belongs to it.
     pub(in crate::focus) fn close(&mut self, key: &DialogKey) {
         let Some(open) = self.open.remove(key) else {
             return;
@@ -222,12 +222,12 @@ impl Dialogs {
         }
     }
 
-    /// Who uses a dialog.
+    /// The usage of a dialog.
     pub(in crate::focus) fn usage(&self, key: &DialogKey) -> Option<Usage> {
         Some(self.open.get(key)?.usage)
     }
 
-    /// Who uses the dialog that a header names; a zero stands for an absent tag of the peer
+    /// The usage of the dialog that a header names; a zero stands for an absent tag of the peer
     /// (RFC 3891 §6.1).
     pub(in crate::focus) fn usage_named(&self, named: &DialogReference) -> Option<Usage> {
         let key = |tag: &str| DialogKey::new(&named.call_id, &named.local_tag, tag);
@@ -238,12 +238,12 @@ impl Dialogs {
         }
     }
 
-    /// Who uses the dialog that a request of the peer claims to belong to.
+    /// The usage of the dialog that a request of the peer claims to belong to.
     pub(in crate::focus) fn usage_of(&self, request: &Request) -> Option<Usage> {
         self.usage(&DialogKey::of_request(request)?)
     }
 
-    /// Who uses the dialogs of the call that a request belongs to.
+    /// The usages of all dialogs of the call that a request belongs to.
     pub(in crate::focus) fn usages_of_call(
         &self,
         request: &Request,
@@ -262,7 +262,7 @@ impl Dialogs {
         dialogs.map(|(_, open)| open)
     }
 
-    /// A request in this dialog waits for something.
+    /// Notes the event that a request in this dialog waits for.
     pub(in crate::focus) fn wait(
         &mut self,
         transaction: TransactionId,
@@ -279,14 +279,14 @@ impl Dialogs {
         self.transactions.insert(transaction, (awaits, key.clone()));
     }
 
-    /// What a request of a peer waits for.
+    /// The event that a request of a peer waits for.
     pub(in crate::focus) fn awaits(&self, transaction: TransactionId) -> Option<Awaits> {
         self.transactions
             .get(&transaction)
             .map(|(awaits, _)| *awaits)
     }
 
-    /// A request of a peer waits for nothing any more.
+    /// A request of a peer no longer waits.
     pub(in crate::focus) fn settle(&mut self, transaction: TransactionId) {
         if let Some(key) = self.take(transaction)
             && let Some(open) = self.open.get_mut(&key)
@@ -305,7 +305,7 @@ impl Dialogs {
         Some(key)
     }
 
-    /// How many INVITEs of peers wait for their ACK.
+    /// Number of INVITEs of peers that wait for their ACK.
     pub(in crate::focus) fn unacknowledged(&self) -> usize {
         self.unacknowledged
     }
@@ -320,33 +320,33 @@ impl Dialogs {
         .collect()
     }
 
-    /// Remembers a CANCEL whose INVITE may still come; false when it is known, or when there
-    /// are too many.
+    /// Remembers a CANCEL whose INVITE may still come; `false` when it is known already, or when
+    /// there are too many.
     pub(in crate::focus) fn remember_cancel(&mut self, transaction: TransactionId) -> bool {
         self.cancelled.len() < MAX_CANCELS && self.cancelled.insert(transaction)
     }
 
-    /// Whether this transaction was cancelled; that is forgotten then.
+    /// Whether this transaction was cancelled; forgets the CANCEL.
     pub(in crate::focus) fn take_cancel(&mut self, transaction: TransactionId) -> bool {
         self.cancelled.remove(&transaction)
     }
 
-    /// A request of ours has left.
+    /// Adds a request of ours that was sent.
     pub(in crate::focus) fn sent(&mut self, id: RequestId, pending: Pending) {
         self.requests.insert(id, pending);
     }
 
-    /// A request of ours has its outcome.
+    /// Takes out a request of ours that has its outcome.
     pub(in crate::focus) fn take_request(&mut self, id: RequestId) -> Option<Pending> {
         self.requests.remove(&id)
     }
 
-    /// What a request of ours without outcome is for.
+    /// The purpose of a request of ours without outcome.
     pub(in crate::focus) fn purpose(&self, id: RequestId) -> Option<Purpose> {
         Some(self.requests.get(&id)?.purpose)
     }
 
-    /// Phones may answer this INVITE from now on.
+    /// Adds an INVITE of ours: phones may now answer it.
     pub(in crate::focus) fn dial(&mut self, id: RequestId, dialog: Dialog) {
         self.dialled.insert(id, Dialled::new(dialog));
     }
@@ -356,12 +356,12 @@ impl Dialogs {
         self.dialled.get_mut(&id)
     }
 
-    /// No phone answers this INVITE any more.
+    /// Removes an INVITE of ours: phones no longer answer it.
     pub(in crate::focus) fn forget_dialled(&mut self, id: RequestId) {
         self.dialled.remove(&id);
     }
 
-    /// A dialog goes on until the ACK of its 2xx, and no longer.
+    /// Keeps a dialog until the ACK of its 2xx.
     pub(in crate::focus) fn linger(&mut self, id: EndpointId, leaving: Leaving) {
         let key = &leaving.dialog.key;
         self.open(key.clone(), Usage::Leaving(id));
@@ -374,19 +374,19 @@ impl Dialogs {
         self.leaving.get(&id)
     }
 
-    /// All endpoints that have gone and are owed a BYE.
+    /// All endpoints that have gone and still need a BYE.
     pub(in crate::focus) fn all_leaving(&self) -> Vec<EndpointId> {
         self.leaving.keys().copied().collect()
     }
 
-    /// The dialog of an endpoint that has gone is over.
+    /// Ends the dialog of an endpoint that has gone.
     pub(in crate::focus) fn take_leaving(&mut self, id: EndpointId) -> Option<Leaving> {
         let leaving = self.leaving.remove(&id)?;
         self.close(&leaving.dialog.key);
         Some(leaving)
     }
 
-    /// How many dialogs, requests of ours, and requests of peers there are.
+    /// Numbers of dialogs, of our requests, and of requests of peers.
     pub(in crate::focus) fn counts(&self) -> (usize, usize, usize) {
         (
             self.open.len(),
@@ -395,7 +395,7 @@ impl Dialogs {
         )
     }
 
-    /// The names of what is not empty.
+    /// Names of the tables that are not empty.
     pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
         let all = [
             ("shared texts", self.shared.len()),

@@ -1,4 +1,4 @@
-//! What the focus is to SIP: who asks, and what it says of itself in every answer.
+//! The focus as SIP sees it: the identity of callers, and the capabilities in every answer.
 
 use crate::control::UserUri;
 use crate::focus::sip::cause::Cause;
@@ -10,18 +10,18 @@ use crate::wire::sip::{Headers, NameAddr, Params, Request, Uri};
 /// The event package.
 pub(in crate::focus) const PACKAGE: &str = "conference";
 
-/// Addresses of one caller that are looked at.
+/// Most addresses per caller; further ones are ignored.
 const MAX_IDENTITIES: usize = 8;
-/// The header whose form several addresses have (RFC 3325 §9.1).
+/// Header whose syntax a list of addresses has (RFC 3325 §9.1).
 const ASSERTED: &str = "P-Asserted-Identity";
 
-/// Longest URI of a peer that is kept and shown to others, in octets: its Contact is the key of
-/// its device in everybody's roster.
+/// Longest URI of a peer that we keep and show to others, in octets: its Contact is the key of its
+/// device in everybody's roster.
 pub(in crate::focus) const MAX_URI_LENGTH: usize = 512;
-/// Characters of a name that others are shown; what is longer is cut.
+/// Most characters of a display name; a longer one is cut.
 pub(in crate::focus) const MAX_NAME_LENGTH: usize = 128;
 
-/// A name as others are shown it.
+/// A display name, cut to its limit.
 pub(in crate::focus) fn shortened(mut name: String) -> String {
     if let Some((end, _)) = name.char_indices().nth(MAX_NAME_LENGTH) {
         name.truncate(end);
@@ -29,15 +29,15 @@ pub(in crate::focus) fn shortened(mut name: String) -> String {
     name
 }
 
-/// A request with what is needed to answer it.
+/// A request, with the data needed to answer it.
 pub(in crate::focus) struct Incoming {
     pub(in crate::focus) request: Request,
     pub(in crate::focus) transaction: TransactionId,
     pub(in crate::focus) arrival: Arrival,
 }
 
-/// The caller, as the host names it. A user part with a password, or header fields behind the
-/// URI, come from pieces that were put together wrongly: such a text is nobody.
+/// The caller's identity as the host names it. A user part with a password, or header fields behind
+/// the URI, come from a faulty concatenation: such a text is no identity.
 pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
     let mut all = identities(arrival);
     match all.next().flatten() {
@@ -46,8 +46,8 @@ pub(in crate::focus) fn identity(arrival: &Arrival) -> Verdict<UserUri> {
     }
 }
 
-/// What else the caller may call itself (G05): the host may name several addresses, the first
-/// of them is the user.
+/// Further addresses of the caller (G05): the host may name several, the first of which is the
+/// user.
 pub(in crate::focus) fn other_identities(arrival: &Arrival) -> Vec<UserUri> {
     let mut all = identities(arrival);
     let user = all.next().flatten();
@@ -63,9 +63,9 @@ pub(in crate::focus) fn other_identities(arrival: &Arrival) -> Vec<UserUri> {
 fn identities(arrival: &Arrival) -> impl Iterator<Item = Option<UserUri>> {
     let text = arrival.identity.trim();
     let texts = match text.parse::<Uri>() {
-        // A comma may be part of a name.
+        // A comma may be part of a display name.
         Ok(_) => vec![text.to_owned()],
-        // The first is who it is: if it is missing, nobody is.
+        // The first address is the user: if it is missing, there is no user.
         Err(_) if text.starts_with(',') => Vec::new(),
         Err(_) => {
             let list = Headers::new().with(ASSERTED, text);
@@ -76,7 +76,7 @@ fn identities(arrival: &Arrival) -> impl Iterator<Item = Option<UserUri>> {
     texts.map(|text| user_of(&text))
 }
 
-/// A URI alone, or as a header has it: `"Alice" <sip:alice@example.com>`.
+/// The URI in a text that is a URI alone or a header value: `"Alice" <sip:alice@example.com>`.
 fn uri_of(text: &str) -> String {
     let address = text.parse::<NameAddr>();
     address.map_or_else(|_| text.to_owned(), |address| address.uri)
@@ -93,8 +93,8 @@ fn user_of(text: &str) -> Option<UserUri> {
     (user.len() <= MAX_URI_LENGTH).then(|| UserUri::new(user))
 }
 
-/// Our Contact: the room URI as the caller dialled it, since that is what reaches us; with
-/// the port and transport of the socket where the URI alone would lead elsewhere.
+/// Our Contact: the room URI as the caller dialled it, because that URI reaches us; with port and
+/// transport of the socket if the URI alone would lead elsewhere.
 pub(in crate::focus) fn contact(request_uri: &str, socket: &Socket) -> String {
     let Ok(mut uri) = request_uri.parse::<Uri>() else {
         return request_uri.to_owned();
@@ -118,21 +118,21 @@ pub(in crate::focus) fn contact(request_uri: &str, socket: &Socket) -> String {
     uri.to_string()
 }
 
-/// Contact with what the room takes (RFC 3840 §9, §10): messages, and nothing else.
+/// Contact with the feature tags of a room (RFC 3840 §9, §10): messages only.
 pub(in crate::focus) fn feature_tags(contact: &str) -> String {
     let methods = ALLOW.replace(' ', "");
     let events = ALLOW_EVENTS.replace(' ', "");
     format!("<{contact}>;isfocus;message;methods=\"{methods}\";events=\"{events}\"")
 }
 
-/// Whether who says this is a conference itself (RFC 4579 §4.1).
+/// Whether these headers come from a conference (RFC 4579 §4.1).
 pub(in crate::focus) fn is_focus(headers: &Headers) -> bool {
     let contacts = headers.elements("Contact").into_iter();
     let mut parsed = contacts.filter_map(|contact| contact.parse::<NameAddr>().ok());
     parsed.any(|contact| contact.params.has("isfocus"))
 }
 
-/// What a focus says of itself in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
+/// Capabilities of the focus in every 2xx (RFC 4579 §4.2, §5.13; RFC 3840).
 pub(in crate::focus) fn capabilities(contact: &str) -> Headers {
     Headers::new()
         .with("Contact", format!("<{contact}>;isfocus"))
@@ -142,8 +142,7 @@ pub(in crate::focus) fn capabilities(contact: &str) -> Headers {
         .with("Accept", ACCEPT)
 }
 
-/// The parameters of the Event header; anything else than our package is refused (RFC 6665
-/// §4.2.1.1).
+/// The parameters of the Event header; refuses other packages than ours (RFC 6665 §4.2.1.1).
 pub(in crate::focus) fn check_package(request: &Request) -> Verdict<Params> {
     let bad_event = || Refusal::new(Cause::UnknownPackage).with("Allow-Events", ALLOW_EVENTS);
     let event = request.headers.first("Event").ok_or_else(bad_event)?;

@@ -1,5 +1,5 @@
-//! What an endpoint and we have agreed on by SDP, in little memory: ten thousand endpoints of the
-//! same clients say the same but for their paths, session ids and version numbers.
+//! The agreed SDP of an endpoint, in little memory: the descriptions of ten thousand endpoints with
+//! the same clients differ only in paths, session ids and version numbers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,25 +12,26 @@ use crate::focus::sip::offer_answer::{self, Accepted, Local, Origin, Terms};
 use crate::focus::sip::shared::Shared;
 use crate::wire::sdp::Description;
 
-/// Stands for the session id in a text that many endpoints have in common.
+/// Placeholder for the session id in a text that many endpoints share.
 const SESSION: char = '\u{1}';
-/// Stands for the two numbers of `o=`.
+/// Placeholder for the two numbers of `o=`.
 const ORIGIN: char = '\u{2}';
 
 /// The agreed SDP of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Spelled", into = "Spelled")]
 pub struct Media {
-    /// What tells our MSRP URI from that of others; as the session at the switch is called.
+    /// The part of our MSRP URI that is unique to the session; also the id of the session at the
+    /// switch.
     session: Arc<str>,
     origin: Origin,
-    /// What our description says, with [`SESSION`] in its MSRP URI.
+    /// The contents of our description, with [`SESSION`] in its MSRP URI.
     local: Arc<Local>,
-    /// What we said last, as written, with [`SESSION`] and [`ORIGIN`] in it.
+    /// Our last description as written, with [`SESSION`] and [`ORIGIN`] in it.
     ours: Arc<str>,
-    /// What the peer said last; `None` until its answer comes in the ACK.
+    /// The peer's last description; `None` until its answer comes in the ACK.
     theirs: Option<Theirs>,
-    /// It has such characters itself: it stands there as it is.
+    /// Our description contains placeholder characters itself: `ours` is the unchanged text.
     literal: bool,
     /// The peer only reads.
     observer: bool,
@@ -38,7 +39,7 @@ pub struct Media {
     one_send: bool,
 }
 
-/// The agreed SDP as it is kept.
+/// The agreed SDP in its stored form.
 #[derive(Serialize, Deserialize)]
 struct Spelled {
     local: Local,
@@ -67,7 +68,7 @@ impl From<Media> for Spelled {
     }
 }
 
-/// What the peer said, and its path apart from it.
+/// The peer's description, and apart from it its path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Theirs {
     said: Arc<Accepted>,
@@ -93,7 +94,7 @@ impl Theirs {
 }
 
 impl Media {
-    /// What we say by a description of this version.
+    /// Media with our description of this version.
     pub(in crate::focus) fn new(local: Local, origin: Origin, ours: &str) -> Self {
         let session = token_of(&local.own_uri).into();
         let observer = local.observer;
@@ -112,7 +113,7 @@ impl Media {
         media
     }
 
-    /// The same, with what the peer said.
+    /// The same, with the peer's description.
     pub(in crate::focus) fn with(self, theirs: Option<Accepted>, one_send: bool) -> Self {
         Self {
             theirs: theirs.map(Theirs::new),
@@ -121,7 +122,7 @@ impl Media {
         }
     }
 
-    /// We say something else from now on, by the next version of our description.
+    /// Replaces our description by its next version.
     pub(in crate::focus) fn say(&mut self, local: Local, version: u64, ours: &str) {
         let origin = Origin {
             version,
@@ -156,7 +157,7 @@ impl Media {
         self.ours = text.into();
     }
 
-    /// What we said last, as written.
+    /// Our last description, as written.
     pub(in crate::focus) fn ours(&self) -> String {
         if self.literal {
             return self.ours.to_string();
@@ -165,12 +166,12 @@ impl Media {
         text.replacen(ORIGIN, &numbers(self.origin), 1)
     }
 
-    /// The `o=` line of it.
+    /// The `o=` line of our last description.
     pub(in crate::focus) fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// What our description says.
+    /// The contents of our description.
     pub(in crate::focus) fn local(&self) -> Local {
         Local {
             own_uri: self.own_uri(),
@@ -184,17 +185,17 @@ impl Media {
         self.local.own_uri.replace(SESSION, &self.session)
     }
 
-    /// The stream runs over TLS.
+    /// Whether the stream runs over TLS.
     pub(in crate::focus) fn is_secure(&self) -> bool {
         self.local.secure
     }
 
-    /// What a description of the peer may say while the session lives.
+    /// Terms for descriptions of the peer while the session lives.
     pub(in crate::focus) fn terms(&self) -> Terms {
         Terms::again(&self.local)
     }
 
-    /// The peer is one that only reads, or is not.
+    /// Sets whether the peer only reads.
     pub(in crate::focus) fn set_observer(&mut self, observer: bool) {
         self.observer = observer;
     }
@@ -203,17 +204,17 @@ impl Media {
         self.one_send
     }
 
-    /// What the peer said last.
+    /// The peer's last description.
     pub(in crate::focus) fn theirs(&self) -> Option<Accepted> {
         self.theirs.as_ref().map(Theirs::accepted)
     }
 
-    /// The peer says something else from now on.
+    /// Replaces the peer's description.
     pub(in crate::focus) fn set_theirs(&mut self, theirs: Option<Accepted>) {
         self.theirs = theirs.map(Theirs::new);
     }
 
-    /// Whether the peer sends, and whether it receives; none before it has said anything.
+    /// Whether the peer sends, and whether it receives; `None` before its first description.
     pub(in crate::focus) fn directions(&self) -> Option<(bool, bool)> {
         let peer = &self.theirs.as_ref()?.said.peer;
         Some((peer.sends, peer.receives))
@@ -224,8 +225,8 @@ impl Media {
         self.theirs.as_ref()?.path.split_ascii_whitespace().last()
     }
 
-    /// Reads the answer to what we said last. That an observer does not send is our word, not
-    /// the peer's: it is not held against who becomes a participant.
+    /// Reads the answer to our last description. Only our description says that an observer does
+    /// not send, not the peer's: an observer who becomes a participant may send.
     pub(in crate::focus) fn read_answer(
         &self,
         answer: &Description,
@@ -236,12 +237,12 @@ impl Media {
         Ok(accepted)
     }
 
-    /// What counts as the source of the peer's description, where we connect to it.
+    /// The source address of the peer's description, if we connect to the peer.
     pub(in crate::focus) fn dialled_source(&self) -> Option<IpAddr> {
         self.theirs.as_ref()?.said.peer.dial.as_ref()?.source
     }
 
-    /// Whether both hold the same texts, but for what is each session's own.
+    /// Whether both share the same texts, apart from those unique to each session.
     #[cfg(test)]
     pub(in crate::focus) fn says_the_same_as(&self, other: &Self) -> bool {
         let said = |it: &Self| it.theirs.as_ref().map(|it| Arc::clone(&it.said));
@@ -251,7 +252,7 @@ impl Media {
             && both.is_some_and(|(one, other)| Arc::ptr_eq(&one, &other))
     }
 
-    /// Holds what it has in common with others once.
+    /// Shares its texts with other endpoints.
     pub(in crate::focus) fn share(&mut self, shared: &mut Shared, session: Option<&SessionId>) {
         if let Some(session) = session.filter(|it| it.as_str() == &*self.session) {
             self.session = session.shared();
@@ -269,7 +270,7 @@ fn numbers(origin: Origin) -> String {
     format!("{} {}", origin.session, origin.version)
 }
 
-/// What stands between the last slash and the transport of an MSRP URI.
+/// The session id in an MSRP URI: the text between the last slash and the transport.
 fn token_of(uri: &str) -> &str {
     let path = uri.rsplit_once('/').map_or("", |(_, path)| path);
     path.split_once(';').map_or(path, |(token, _)| token)

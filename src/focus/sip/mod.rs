@@ -1,4 +1,4 @@
-//! SIP: dialogs, offers and answers, refusals. Knows no rooms.
+//! SIP: dialogs, offers and answers, refusals. It does not know about rooms.
 
 pub(in crate::focus) mod bye_reason;
 pub(in crate::focus) mod cause;

@@ -14,30 +14,30 @@ use crate::wire::sdp::{Attribute, Description, Media};
 
 pub(in crate::focus) use read::{evaluate_answer, evaluate_offer};
 
-/// The only root type of a room (RFC 7701 §5.2), but where `plain_text` is allowed.
+/// The only root type of a room (RFC 7701 §5.2), unless `plain_text` is set.
 const CPIM: &str = "message/cpim";
 const PLAIN: &str = "text/plain";
 /// Protocols of a stream (RFC 4975 §8.1).
 const TCP: &str = "TCP/MSRP";
 const TLS: &str = "TCP/TLS/MSRP";
 
-/// What a stream may be.
+/// The streams we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Terms {
     /// `TCP/MSRP`.
     pub(in crate::focus) tcp: bool,
     /// `TCP/TLS/MSRP`.
     pub(in crate::focus) tls: bool,
-    /// A browser comes by `ws:`. Somebody before us may do the TLS.
+    /// A browser may use `ws:`. A proxy before us may do the TLS.
     pub(in crate::focus) ws: bool,
-    /// A browser comes by `wss:`.
+    /// A browser may use `wss:`.
     pub(in crate::focus) wss: bool,
-    /// text/plain without message/cpim will do.
+    /// text/plain without message/cpim is acceptable.
     pub(in crate::focus) plain_text: bool,
 }
 
 impl Terms {
-    /// Those of a session that already lives.
+    /// The terms for a session that already exists.
     pub(in crate::focus) fn again(local: &Local) -> Self {
         let web = is_web(&local.own_uri);
         Self {
@@ -49,18 +49,18 @@ impl Terms {
         }
     }
 
-    /// What our own offers say: TCP where it is possible, every client can do that.
+    /// Whether our own offers use TLS: only if TCP is not allowed, because every client can do TCP.
     pub(in crate::focus) fn secure(self) -> bool {
         !self.tcp
     }
 }
 
-/// What a usable description says.
+/// The contents of a usable description.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct Accepted {
-    /// Which `m=` section.
+    /// Index of its `m=` section.
     pub(in crate::focus) index: usize,
-    /// What the switch must know.
+    /// The part for the switch.
     pub(in crate::focus) peer: Peer,
     /// Our side of a=setup.
     pub(in crate::focus) setup: Setup,
@@ -71,18 +71,19 @@ pub(in crate::focus) struct Accepted {
 }
 
 impl Accepted {
-    /// The peer comes over WebSocket, and by itself: its path begins with a URI of its own.
+    /// Whether the peer comes over WebSocket without a relay: its path begins with a URI of its
+    /// own.
     pub(in crate::focus) fn is_web(&self) -> bool {
         self.peer.path.first().is_some_and(|uri| is_web(uri))
     }
 }
 
-/// Whether a URI is one of MSRP over WebSocket (RFC 7977 §5.2, W05).
+/// Whether a URI is for MSRP over WebSocket (RFC 7977 §5.2, W05).
 pub(in crate::focus) fn is_web(uri: &str) -> bool {
     UriRef::parse(uri).is_ok_and(|uri| uri.transport().eq_ignore_ascii_case("ws"))
 }
 
-/// What our description says.
+/// The contents of our description.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct Local {
     /// Host of `own_uri`, IPv6 in brackets.
@@ -93,15 +94,15 @@ pub(in crate::focus) struct Local {
     pub(in crate::focus) own_uri: String,
     /// The stream runs over TLS.
     pub(in crate::focus) secure: bool,
-    /// Of our certificate (RFC 8122), where the stream runs over TLS.
+    /// Fingerprint of our certificate (RFC 8122), if the stream runs over TLS.
     pub(in crate::focus) fingerprint: Option<Fingerprint>,
-    /// Largest message we take, octets.
+    /// Largest message we take, in octets.
     pub(in crate::focus) max_size: u64,
     /// `a=chatroom:nickname` (RFC 7701 §8; the token is singular on the wire, row G09).
     pub(in crate::focus) nicknames: bool,
     /// `a=chatroom:private-messages`.
     pub(in crate::focus) private_messages: bool,
-    /// Who takes text/plain and no message/cpim is let in.
+    /// Peers with text/plain but without message/cpim are admitted.
     pub(in crate::focus) plain_text: bool,
     /// The peer only reads.
     pub(in crate::focus) observer: bool,
@@ -116,7 +117,7 @@ pub(in crate::focus) struct Origin {
     pub(in crate::focus) version: u64,
 }
 
-/// Our answer: the accepted stream, every other one refused in its place (RFC 3264 §6).
+/// Our answer: accepts one stream and refuses every other in its place (RFC 3264 §6).
 pub(in crate::focus) fn answer(
     offer: &Description,
     accepted: &Accepted,
@@ -132,7 +133,7 @@ pub(in crate::focus) fn answer(
             let plain = accepted.peer.plain_text;
             let types: &[_] = if plain { &[PLAIN] } else { &[CPIM] };
             let mut stream = message_stream(local, types, setup);
-            // RFC 3264 §6: the protocol of the offer, also where its path says otherwise.
+            // RFC 3264 §6: the protocol of the offer, even if its path says otherwise.
             stream.protocol.clone_from(&offered.protocol);
             stream
                 .attributes
@@ -148,8 +149,8 @@ pub(in crate::focus) fn answer(
     description(local, origin, media.collect())
 }
 
-/// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2, U02). It never says msrp-cema, so
-/// that no answer can ask for another offer without it (RFC 6714 §4.2, U13).
+/// Our offer: `actpass`, never `passive` (RFC 6135 §4.2.2, U02). It never contains msrp-cema, so
+/// that no answer can require another offer without it (RFC 6714 §4.2, U13).
 pub(in crate::focus) fn offer(local: &Local, origin: Origin) -> Description {
     let types: &[_] = if local.plain_text {
         &[CPIM, PLAIN]
@@ -182,7 +183,7 @@ fn message_stream(local: &Local, types: &[&str], setup: &str) -> Media {
     if local.nicknames {
         tokens.push("nickname");
     }
-    // Without message/cpim nobody can be addressed.
+    // Without message/cpim a message has no recipient.
     if local.private_messages && wraps {
         tokens.push("private-messages");
     }
@@ -217,7 +218,7 @@ fn message_stream(local: &Local, types: &[&str], setup: &str) -> Media {
     stream
 }
 
-/// An observer may not send, whatever it says.
+/// The direction in our answer. An observer may not send, even if they offer it.
 fn mirrored_direction(local: &Local, peer: &Peer) -> Option<Attribute> {
     match (peer.sends && !local.observer, peer.receives) {
         (true, true) => None,

@@ -1,4 +1,4 @@
-//! A request that is not granted: the final answer is the error.
+//! Refusals of requests: the final answer is the error.
 
 use super::cause::{Cause, DETAIL};
 use crate::focus::out::Out;
@@ -6,7 +6,7 @@ use crate::focus::{Output, Reply, TransactionId};
 use crate::wire::sip::{Headers, reason};
 use bytes::Bytes;
 
-/// Methods this focus takes (RFC 3261 §20.5).
+/// Methods the focus accepts (RFC 3261 §20.5).
 pub(in crate::focus) const ALLOW: &str =
     "INVITE, ACK, BYE, CANCEL, NOTIFY, OPTIONS, PUBLISH, REFER, SUBSCRIBE, UPDATE";
 /// Extensions a peer may require (RFC 3261 §20.37).
@@ -18,16 +18,16 @@ pub(in crate::focus) const SUPPORTED: [&str; 6] = [
     "replaces",
     "join",
 ];
-/// Event packages (RFC 6665 §8.2.2); `refer` only as REFER makes it.
+/// Event packages (RFC 6665 §8.2.2); `refer` only for REFER's implicit subscription.
 pub(in crate::focus) const ALLOW_EVENTS: &str = "conference, refer";
 
-/// A final answer that refuses.
+/// A final answer that refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::focus) struct Refusal {
     pub(in crate::focus) cause: Cause,
-    /// What is wrong in particular, for a cause whose text is [`DETAIL`].
+    /// The text for a cause whose text is [`DETAIL`].
     detail: Option<String>,
-    /// Headers that the code asks for.
+    /// Headers that the status code requires.
     headers: Headers,
 }
 
@@ -40,19 +40,19 @@ impl Refusal {
         }
     }
 
-    /// With a header that the code asks for.
+    /// Adds a header that the status code requires.
     pub(in crate::focus) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push(name, value);
         self
     }
 
-    /// With what is wrong in particular.
+    /// Adds the text for a cause with [`DETAIL`].
     pub(in crate::focus) fn because(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
         self
     }
 
-    /// Why, in words.
+    /// The reason as text.
     pub(in crate::focus) fn why(&self) -> &str {
         let row = self.cause.row();
         match (row.text, &self.detail) {
@@ -62,8 +62,8 @@ impl Refusal {
         }
     }
 
-    /// Its headers, with when to try again (RFC 3261 §20.33) and a text for people (§20.43,
-    /// 399 miscellaneous warning).
+    /// Its headers, with Retry-After (RFC 3261 §20.33) and a Warning for people (§20.43, 399
+    /// miscellaneous warning).
     pub(in crate::focus) fn into_headers(self) -> Headers {
         let row = self.cause.row();
         let mut headers = self.headers;
@@ -87,7 +87,7 @@ impl From<Cause> for Refusal {
     }
 }
 
-/// Granted, or refused.
+/// The result of a request: granted or refused.
 pub(in crate::focus) type Verdict<T> = Result<T, Refusal>;
 
 impl Out {
@@ -105,7 +105,7 @@ impl Out {
         self.push(Output::Reply(transaction, reply));
     }
 
-    /// An answer as it leaves.
+    /// An answer in the form in which it is sent.
     pub(in crate::focus) fn written(
         &self,
         code: u16,

@@ -1,4 +1,4 @@
-//! Session timers (RFC 4028): who refreshes a dialog, how often, and what if nobody does.
+//! Session timers (RFC 4028): refresher and interval of a dialog, and the end without a refresh.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::focus::timers::TimerKey;
 use crate::time::Moment;
 use crate::wire::sip::{Headers, Request, Response};
 
-/// RFC 4028 §4: no interval may be shorter.
+/// RFC 4028 §4: the shortest interval.
 pub(in crate::focus) const SHORTEST: Duration = Duration::from_secs(90);
 
-/// 422s to one request of ours that are answered by a longer interval (RFC 4028 §7.3).
+/// 422 answers per request that we answer with a longer interval (RFC 4028 §7.3).
 pub(in crate::focus) const MAX_RAISES: u8 = 2;
 
-/// Who sends the refreshes.
+/// The side that sends the refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::focus) enum Refresher {
@@ -24,7 +24,7 @@ pub(in crate::focus) enum Refresher {
     Peer,
 }
 
-/// What a 2xx settles.
+/// The terms of a session timer, set by a 2xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::focus) struct Agreement {
     pub(in crate::focus) interval: Duration,
@@ -39,13 +39,13 @@ pub(in crate::focus) struct SessionTimer {
     pub(in crate::focus) agreement: Agreement,
     /// Method of our refreshes: UPDATE where the peer allows it.
     pub(in crate::focus) by_update: bool,
-    /// How often the peer has asked for a longer interval since the last 2xx.
+    /// Number of times the peer has required a longer interval since the last 2xx.
     pub(in crate::focus) raised: u8,
     pub(in crate::focus) refresh_timer: Option<TimerKey>,
     pub(in crate::focus) expiry_timer: Option<TimerKey>,
 }
 
-/// When a session timer does what; to be taken up again.
+/// The times of a session timer, from which it can be resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
     pub(in crate::focus) agreement: Agreement,
@@ -64,7 +64,7 @@ impl Schedule {
         }
     }
 
-    /// The same to the millisecond; `None` when the session never ends by itself.
+    /// The same to the millisecond; `None` when the session does not expire.
     pub(in crate::focus) fn to_keep(self) -> Option<Self> {
         Some(Self {
             refresh: self.refresh.map(Moment::in_millis),
@@ -75,8 +75,8 @@ impl Schedule {
 }
 
 impl SessionTimer {
-    /// Takes the longer interval that a 422 asks for; `false` when it asks for none, or once
-    /// too often.
+    /// Takes the longer interval that a 422 requires; `false` when it requires none, or after too
+    /// many.
     pub(in crate::focus) fn raise(&mut self, refusal: Option<&Response>) -> bool {
         let wanted = refusal.and_then(min_se).unwrap_or(SHORTEST);
         if wanted <= self.agreement.interval || self.raised >= MAX_RAISES {
@@ -89,7 +89,7 @@ impl SessionTimer {
 }
 
 impl Agreement {
-    /// Settles the timer for a session refresh request of the peer (RFC 4028 §9, table 2).
+    /// Terms for a session refresh request of the peer (RFC 4028 §9, table 2).
     pub(in crate::focus) fn settle(
         request: &Request,
         ours: Duration,
@@ -108,7 +108,7 @@ impl Agreement {
                 let min = min_se.as_secs().to_string();
                 return Err(Refusal::new(Cause::ShortSessionTimer).with("Min-SE", min));
             }
-            // What is shorter than §4 allows was meant by nobody who knows what it means.
+            // An interval below 90 s (§4) is a client error: use 90 s.
             Some((interval, said)) => (interval.clamp(SHORTEST, ours.max(floor)), said),
             None => (ours.max(floor), None),
         };
@@ -123,7 +123,7 @@ impl Agreement {
         })
     }
 
-    /// What the peer's 2xx to our INVITE settles (RFC 4028 §7.2); without the header we refresh.
+    /// Terms from the peer's 2xx to our INVITE (RFC 4028 §7.2); without the header we refresh.
     pub(in crate::focus) fn accepted(response: &Response, ours: Duration) -> Self {
         let agreement = Self {
             interval: ours,
@@ -133,8 +133,8 @@ impl Agreement {
         agreement.renewed(response)
     }
 
-    /// What the peer's 2xx to our refresh settles; without the header there is no timer at
-    /// its side, and we go on as before.
+    /// Terms from the peer's 2xx to our refresh. Without the header the peer has no timer, and we
+    /// go on as before.
     pub(in crate::focus) fn renewed(self, response: &Response) -> Self {
         match session_expires(&response.headers) {
             Ok(Some((interval, said))) => Self {
@@ -149,7 +149,7 @@ impl Agreement {
         }
     }
 
-    /// The headers of our 2xx.
+    /// Adds the headers for our 2xx.
     pub(in crate::focus) fn announce(self, headers: Headers) -> Headers {
         let refresher = match self.refresher {
             Refresher::Us => "uas",
@@ -182,12 +182,12 @@ fn session_expires(headers: &Headers) -> Verdict<Option<(Duration, Option<String
 }
 
 fn seconds(text: &str) -> Option<Duration> {
-    // A day is as good as for ever, and no sum of it overflows.
+    // Cap at a day: a longer interval makes no difference, and sums cannot overflow.
     let seconds: u64 = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(86_400)))
 }
 
-/// What a 422 asks for.
+/// The Min-SE of a 422.
 pub(in crate::focus) fn min_se(response: &Response) -> Option<Duration> {
     seconds(response.headers.first("Min-SE")?.split(';').next()?)
 }

@@ -1,4 +1,4 @@
-//! What dialogs of the same users, rooms and clients have in common, held once.
+//! Pools of values that dialogs of the same users, rooms and clients share.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ pub(in crate::focus) struct Shared {
     /// Addresses, Contacts, descriptions.
     pub(in crate::focus) texts: Pool<str>,
     pub(in crate::focus) sockets: Pool<Socket>,
-    /// What our descriptions say.
+    /// Contents of our descriptions.
     pub(in crate::focus) locals: Pool<Local>,
-    /// What peers say in theirs.
+    /// Contents of peers' descriptions.
     pub(in crate::focus) said: Pool<Accepted>,
 }
 
 impl Shared {
-    /// Holds a room's name once.
+    /// Shares a room's URI.
     pub(in crate::focus) fn room(&mut self, room: &mut RoomUri) {
         *room = RoomUri::new(self.text(room.shared()));
     }
 
-    /// Holds a user's address once.
+    /// Shares a user's address.
     pub(in crate::focus) fn user(&mut self, user: &mut UserUri) {
         *user = UserUri::new(self.text(user.shared()));
     }
@@ -36,7 +36,7 @@ impl Shared {
         text
     }
 
-    /// Holds the texts of a dialog once.
+    /// Shares the texts of a dialog.
     pub(in crate::focus) fn dialog(&mut self, dialog: &mut Dialog) {
         let texts = [
             &mut dialog.local_uri,
@@ -51,7 +51,7 @@ impl Shared {
         self.sockets.share(&mut dialog.socket);
     }
 
-    /// There are no dialogs any more.
+    /// Empties the pools after the last dialog.
     pub(in crate::focus) fn clear(&mut self) {
         self.texts.clear();
         self.sockets.clear();
@@ -59,7 +59,7 @@ impl Shared {
         self.said.clear();
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub(in crate::focus) fn len(&self) -> usize {
         self.texts.len() + self.sockets.len() + self.locals.len() + self.said.len()
     }

@@ -1,12 +1,12 @@
-//! Where an invited party is looked for: one address after the other (RFC 3261 §8.1.3.4).
+//! Addresses tried for an invited party, one after the other (RFC 3261 §8.1.3.4).
 
 use crate::control::RoomUri;
 use crate::wire::sip::{NameAddr, Response, Uri};
 
-/// Addresses tried for one party, the first included: redirections may lead in circles.
+/// Most addresses per party, including the first: redirections may form a loop.
 const MAX_TARGETS: usize = 8;
 
-/// The addresses of a party, in the order in which they are tried.
+/// The addresses of a party, in the order of the attempts.
 #[derive(Debug)]
 pub(in crate::focus) struct Targets {
     known: Vec<String>,
@@ -14,7 +14,7 @@ pub(in crate::focus) struct Targets {
 }
 
 impl Targets {
-    /// The first is being tried.
+    /// Starts with this address, which is being tried.
     pub(in crate::focus) fn new(first: &str) -> Self {
         Self {
             known: vec![first.to_owned()],
@@ -22,8 +22,8 @@ impl Targets {
         }
     }
 
-    /// Takes what a redirection names, to be tried before what is left of earlier ones: by
-    /// preference, and nothing twice. Never the room itself, which would join itself.
+    /// Adds the addresses of a redirection in front of the remaining ones, by preference and
+    /// without duplicates. The room itself is left out: it would join itself.
     pub(in crate::focus) fn redirected(&mut self, response: &Response, room: &RoomUri) {
         let contacts = response.headers.elements("Contact").into_iter();
         let contacts = contacts.filter_map(|contact| contact.parse::<NameAddr>().ok());
@@ -49,14 +49,14 @@ impl Targets {
     }
 }
 
-/// The Request-URI that a Contact stands for, unless it leads nowhere or back.
+/// The Request-URI of a Contact, unless it is unusable or leads back to the room.
 fn leads_to(contact: &str, room: &RoomUri) -> Option<String> {
     let uri: Uri = contact.parse().ok()?;
     let leads_on = uri.scheme != "tel" && uri.address_of_record() != room.as_str();
     leads_on.then(|| uri.for_request().to_string())
 }
 
-/// The preference (RFC 3261 §20.10), from 0 to 1000, which it is where none is given.
+/// The preference (RFC 3261 §20.10) from 0 to 1000; 1000 if there is none.
 fn thousandths(contact: &NameAddr) -> u16 {
     let q = contact.params.value("q").and_then(|q| q.parse().ok());
     let q: f32 = q.unwrap_or(1.0);

@@ -1,5 +1,5 @@
-//! The 2xx of an INVITE on its way: it waits for the switch, for the store and the host, for its
-//! ACK (RFC 3261 §13.3.1.4).
+//! The 2xx of an INVITE on its way: it waits for the switch, for the store and the host, and for
+//! its ACK (RFC 3261 §13.3.1.4).
 
 use crate::control::SessionId;
 use crate::focus::sip::face::top_via;
@@ -21,11 +21,11 @@ pub(in crate::focus) struct Answering {
     pub(in crate::focus) via: String,
     /// The description for the 2xx.
     pub(in crate::focus) body: Option<String>,
-    /// It answers an INVITE, no UPDATE.
+    /// It answers an INVITE, not an UPDATE.
     pub(in crate::focus) needs_ack: bool,
     pub(in crate::focus) agreement: Agreement,
-    /// What it changes, to stand again without a 2xx; `None`: an initial INVITE, the endpoint
-    /// is not yet in the roster.
+    /// The state to restore without a 2xx; `None` for an initial INVITE, whose endpoint is not yet
+    /// in the roster.
     pub(in crate::focus) before: Option<Box<Before>>,
 }
 
@@ -34,25 +34,25 @@ pub(in crate::focus) struct Answering {
 pub(in crate::focus) struct Unacknowledged {
     pub(in crate::focus) transaction: TransactionId,
     pub(in crate::focus) cseq: u32,
-    /// The topmost Via of its INVITE: a retransmission has the same.
+    /// The topmost Via of its INVITE; a retransmission has the same.
     pub(in crate::focus) via: String,
     pub(in crate::focus) reply: Reply,
-    /// The host has taken it. An ACK that comes before is that of another final answer, one
-    /// that the host gave (RFC 3261 §17.1.1.3).
+    /// The host has sent it. An earlier ACK belongs to another final answer, which the host gave
+    /// (RFC 3261 §17.1.1.3).
     pub(in crate::focus) left: bool,
-    /// Armed when it left.
+    /// Timer armed when it left.
     pub(in crate::focus) timer: Option<TimerKey>,
-    /// What a re-INVITE found; `None`: the INVITE that starts the dialog.
+    /// The state before a re-INVITE; `None` for the INVITE that starts the dialog.
     pub(in crate::focus) before: Option<Box<Before>>,
 }
 
 impl Unacknowledged {
-    /// The peer may know nothing of it yet.
+    /// Whether it has not left yet, so that the peer may not know it.
     pub(in crate::focus) fn is_under_way(&self) -> bool {
         !self.left
     }
 
-    /// It answers the INVITE that starts the dialog.
+    /// Whether it answers the INVITE that starts the dialog.
     pub(in crate::focus) fn starts_dialog(&self) -> bool {
         self.before.is_none()
     }
@@ -66,12 +66,12 @@ impl Unacknowledged {
     }
 }
 
-/// What stood before a re-INVITE or UPDATE. Without a 2xx it stands again (RFC 3261 §14.1).
+/// The state before a re-INVITE or UPDATE, restored without a 2xx (RFC 3261 §14.1).
 #[derive(Clone, Debug)]
 pub(in crate::focus) struct Before {
     pub(in crate::focus) session: Option<SessionId>,
     pub(in crate::focus) media: Media,
     pub(in crate::focus) timer: Option<Schedule>,
-    /// Until when the endpoint was awaited.
+    /// Deadline for the return of the endpoint.
     pub(in crate::focus) rejoin: Option<Moment>,
 }

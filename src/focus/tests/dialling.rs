@@ -1,9 +1,9 @@
-//! INVITEs of ours: who answers them, and how they are challenged.
+//! INVITEs of ours: answers and challenges.
 
 use super::refer::{CAROL, answer, refer, room};
 use super::*;
 
-/// One phone of the invited party gives a 2xx, for the first time or again.
+/// A phone of the invited party sends a 2xx, for the first time or again.
 fn phone_answers(scenario: &mut Scenario, request: RequestId, tag: &str) {
     let response = crate::wire::sip::Response {
         code: 200,
@@ -52,7 +52,7 @@ fn challenge(scenario: &mut Scenario, request: RequestId, code: u16, fields: &st
     });
 }
 
-/// Realms and nonces that the last request answers.
+/// Realms and nonces in the credentials of the last request.
 fn answers(scenario: &Scenario) -> Vec<String> {
     let sent = scenario.sent.back().expect("a request");
     let names = ["Authorization", "Proxy-Authorization"];
@@ -125,7 +125,7 @@ fn f21_a_422_is_answered_by_a_longer_interval() {
     scenario.party_answers("carol", 422, &[("Min-SE", "3600")], "");
     assert_eq!(asked(&scenario), ("3600".to_owned(), "3600".to_owned()));
     assert_eq!(scenario.last_sent("carol").cseq, 2);
-    // The same again leads nowhere.
+    // A second such answer ends the invitation.
     scenario.party_answers("carol", 422, &[("Min-SE", "3600")], "");
     assert!(scenario.focus.invites.ids().is_empty());
 }
@@ -170,7 +170,7 @@ fn every_challenge_on_the_way_is_answered() {
     challenge(&mut scenario, request, 407, stale);
     assert_eq!(answers(&scenario), ["phone 2", "proxy 3"]);
     assert_eq!(scenario.sent.back().map(|sent| sent.cseq), Some(4));
-    // No server may have us try for ever.
+    // A server cannot make us retry for ever.
     challenge(&mut scenario, request, 407, stale);
     challenge(&mut scenario, request, 407, stale);
     assert!(scenario.focus.invites.ids().is_empty());

@@ -1,4 +1,4 @@
-//! What stands in the documents (RFC 4575 §5).
+//! Contents of the documents (RFC 4575 §5).
 
 use super::*;
 
@@ -258,14 +258,14 @@ fn e11_a_partial_document_longer_than_everything_is_sent_full() {
         scenario.request(phone, "BYE", ROOM, &[], "");
     }
     scenario.pass(5);
-    // The first of the burst was told at once; the others' coming and going is longer than
-    // what is left.
+    // The first change of the burst was sent at once; the joins and departures of the others are
+    // longer than the remaining list.
     assert_eq!(last(&scenario).state, info::State::Full);
     assert_eq!(users(&scenario.rosters["outsider"]), "host=+");
 }
 
-/// Finding of a review: the document that was found was thrown out to make place for the full
-/// one it is compared with, and its subscriber never heard of those changes.
+/// Found by a review: the cache dropped a document in use to make room for the full one it was
+/// compared with, and the subscriber never saw its changes.
 #[test]
 fn e09_a_document_in_use_is_not_thrown_out() {
     use roster::cache::Scope;
@@ -313,7 +313,7 @@ fn e09_a_document_in_use_is_not_thrown_out() {
     assert_eq!(listed(behind(0)), Some(12));
 }
 
-/// How `user`'s devices are shown to `watcher`.
+/// Status of `user`'s devices in `watcher`'s roster.
 fn statuses(
     scenario: &Scenario,
     watcher: &str,
@@ -338,7 +338,7 @@ fn e13_who_has_lost_its_connection_is_not_connected() {
     scenario.pass(6);
     assert_eq!(statuses(&scenario, "bob", "alice"), lost);
     assert_eq!(statuses(&scenario, "bob", "bob"), connected);
-    // Not even who asks anew is told otherwise.
+    // A new subscriber sees the same.
     scenario.watch("carol", ROOM);
     assert_eq!(statuses(&scenario, "carol", "alice"), lost);
     let code = scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice"));
@@ -411,7 +411,7 @@ fn e16_names_in_rosters_have_a_length() {
     assert_eq!(shown.endpoints[0].referred, None);
     let most = before + 4 * 128 + 2000;
     assert!(last(&scenario).write().len() < most);
-    // The first one's subject stands in every full document.
+    // The first participant's subject is in every full document.
     let mut scenario = Scenario::new();
     let mut first = scenario.phone("alice");
     scenario.request(&mut first, "INVITE", ROOM, &headers, &offer("alice"));
@@ -421,7 +421,7 @@ fn e16_names_in_rosters_have_a_length() {
     assert_eq!(subject, Some(&*"x".repeat(128)));
 }
 
-/// A list may carry URIs with long parameters; what is dialled is not what is shown.
+/// A list may contain URIs with long parameters; the URI dialled differs from the one shown.
 #[test]
 fn e16_a_long_uri_that_is_dialled_is_shown_by_its_address() {
     let mut scenario = Scenario::new();

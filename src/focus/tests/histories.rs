@@ -1,5 +1,5 @@
-//! Random histories: whoever follows RFC 4575 §4.6 ends with exactly the truth, and nothing
-//! is left when everybody has gone.
+//! Random histories: a subscriber that follows RFC 4575 §4.6 always ends with the true roster, and
+//! nothing is left after everybody has gone.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,29 +13,29 @@ use crate::focus::watch::subscription::Due;
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// What becomes of NOTIFYs.
+/// The outcome of NOTIFYs.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
-    /// They are taken.
+    /// The subscriber accepts them.
     Taken,
-    /// They are refused, and nothing of them is kept.
+    /// The subscriber refuses and discards them.
     Refused,
-    /// They are taken, and something on the way answers in the subscriber's place.
+    /// The subscriber accepts them, but an element on the way answers in its place.
     Misreported,
-    /// They are lost; the host tells so after a while.
+    /// They are lost; the host reports this after a while.
     Lost,
 }
 
-/// Something that happens in the room.
+/// An event in the room.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// With privacy or without.
+    /// With or without privacy.
     Join(usize, bool),
-    /// To read only.
+    /// As an observer.
     Observe(usize),
-    /// Somebody has somebody called, or asked to call.
+    /// A user invites another, by INVITE or REFER.
     Invite(usize, usize, InviteMode),
-    /// The one who was invited last answers: it rings, it comes, it does not.
+    /// The party invited last rings, joins or declines.
     Answer(usize, u16),
     Expel(usize),
     Leave(usize),
@@ -43,21 +43,21 @@ enum Step {
     Rejoin(usize),
     /// With these rates.
     Watch(usize, usize),
-    /// A refresh, or the end.
+    /// A refresh, or an unsubscribe.
     Refresh(usize, bool),
     Pass(u64),
-    /// What becomes of NOTIFYs from here on.
+    /// Sets the outcome of later NOTIFYs.
     Notifies(Fate),
     Nickname(usize),
     Role(usize, Role),
     Hold(usize, bool),
-    /// The user's own note, or the host's document about everybody and somebody elsewhere.
+    /// The user's own note, or the host's document about everybody and a user elsewhere.
     Publish(usize),
     Unpublish,
     Lock(bool),
-    /// In order or by a crash; with the same switch or another.
+    /// Orderly or by a crash; with the same switch or another.
     Restart(bool, bool),
-    /// Another switch; whether phones answer when they are called for that.
+    /// Another switch, and whether phones answer its re-INVITEs.
     Switch(bool),
 }
 
@@ -110,8 +110,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// How many histories are tried: some for every run of the tests, `HISTORIES` of them for who
-/// has more time.
+/// Number of histories: a few in every run of the tests, `HISTORIES` for a longer run.
 fn histories() -> ProptestConfig {
     let wanted = std::env::var("HISTORIES").ok();
     let cases = wanted.map_or(300, |text| text.parse().expect("a number"));
@@ -122,7 +121,7 @@ fn histories() -> ProptestConfig {
     }
 }
 
-/// What must have been in some of them, or they prove nothing about it.
+/// States that some histories must include; otherwise these prove nothing about them.
 const KINDS: [&str; 16] = [
     "a crowd",
     "a device on hold",
@@ -144,7 +143,7 @@ const KINDS: [&str; 16] = [
 
 struct History {
     scenario: Scenario,
-    /// Dialogs that the focus has not ended.
+    /// Dialogs not ended by the focus.
     phones: Vec<Phone>,
     /// Subscribers, by user.
     watchers: HashMap<&'static str, Phone>,
@@ -152,12 +151,12 @@ struct History {
     published: Vec<(String, String)>,
     /// The run of the switch.
     run: u128,
-    /// Which of [`KINDS`] there have been.
+    /// The [`KINDS`] seen so far.
     met: BTreeSet<&'static str>,
 }
 
 impl History {
-    /// Notes what there is.
+    /// Notes the kinds present in the state.
     fn look(&mut self) {
         use crate::focus::room::endpoint::Link;
         use crate::focus::roster::view::Extent;
@@ -313,7 +312,7 @@ impl History {
     }
 
     fn watch(&mut self, user: &'static str, rates: &str) {
-        // One subscription a user in this model, as there is one roster.
+        // One subscription per user in this model, because each user has one roster.
         let mut all = self.scenario.focus.watch.subscriptions().values();
         let watches = all.any(|it| short(it.user.as_str()) == user);
         drop(all);
@@ -369,7 +368,7 @@ impl History {
         }
     }
 
-    /// The switch has died and is back without a memory.
+    /// The switch died and is back without its state.
     fn another_switch(&mut self, answered: bool) {
         let scenario = &mut self.scenario;
         self.run += 1;
@@ -423,12 +422,12 @@ impl History {
     /// The state after a restart is the state before.
     fn restart(&mut self, orderly: bool, same: bool) {
         let scenario = &mut self.scenario;
-        // Who is being called for a new switch stands where that leads.
+        // The state after an unfinished renewal depends on its outcome.
         let mut endpoints = scenario.focus.rooms.endpoints().values();
         let with_holds = same && endpoints.all(|it| !it.is_lost() || it.link().session().is_none());
         drop(endpoints);
         let mut before = (scenario.focus.counts(), truth(scenario, with_holds));
-        // A last NOTIFY that has not gone out is not made good.
+        // A last NOTIFY that was not sent before is not sent later.
         let subscriptions = scenario.focus.watch.subscriptions().values();
         let last = subscriptions.filter(|it| matches!(it.due, Due::Last(_)));
         let ended = last.count();
@@ -439,7 +438,7 @@ impl History {
             false => Standing::Gone,
         });
         self.run += u128::from(!same);
-        // What was on its way has nobody left to be told of.
+        // Requests on their way have lost their sender.
         scenario.sent.clear();
         scenario.restart(orderly, self.run);
         scenario.standing = None;
@@ -494,7 +493,7 @@ impl History {
             .scenario
             .begin(&mut phone, "PUBLISH", ROOM, &headers, body);
         let reply = self.scenario.reply_to(transaction).expect("an answer");
-        // Whoever is not in may not publish, and what has expired is not there any more.
+        // Non-participants may not publish, and expired publications are gone.
         assert!(matches!(reply.code, 200 | 403 | 412), "{}", reply.code);
         reply.headers.first("SIP-ETag").map(str::to_owned)
     }
@@ -523,7 +522,7 @@ fn e09_every_history_ends_with_the_truth() {
     assert_eq!(met.into_inner(), BTreeSet::from(KINDS));
 }
 
-/// Once found by chance: a departure that nobody watched, at the moment of the last document.
+/// Found by a random history: a departure without subscribers, at the time of the last document.
 #[test]
 fn e09_a_new_watcher_gets_no_document_from_before_it_came() {
     use Step::{Join, Leave, Pass, Refresh, Watch};
@@ -537,7 +536,7 @@ fn e09_a_new_watcher_gets_no_document_from_before_it_came() {
     check(&events, 3, 0).expect("the truth");
 }
 
-/// Once found by chance: two devices, gone and back while a subscriber is told.
+/// Found by a random history: two devices leave and come back while a NOTIFY is in flight.
 #[test]
 fn e09_two_devices_leave_and_return() {
     use Step::{Join, Leave, Pass, Watch};
@@ -554,8 +553,8 @@ fn e09_two_devices_leave_and_return() {
     check(&events, 1000, 0).expect("the truth");
 }
 
-/// The conference as it is, but for the invited, whom a restart gives up; the phones of this
-/// model hold nobody on when they are called.
+/// The true state of the conference, without invited users, whose invitations a restart ends.
+/// Phones of this model end a hold when they answer a renewal.
 fn truth(scenario: &mut Scenario, with_holds: bool) -> info::Document {
     let mut document = scenario.truth(ROOM, true);
     let invited = |endpoint: &info::Endpoint| {
@@ -595,7 +594,7 @@ fn check(
     history.happen(Step::Notifies(Fate::Taken));
     let scenario = &mut history.scenario;
     scenario.pass(400);
-    // Whoever refused too often is watching no more.
+    // Users who refused too often have lost their subscription.
     let watching: Vec<_> = scenario
         .focus
         .watch
@@ -624,7 +623,7 @@ fn check(
     scenario.validate_some();
     prop_assert!(scenario.focus.is_idle());
     prop_assert_eq!(scenario.focus.counts(), Counts::default());
-    // Nicknames of who has left are kept a while longer than anything else.
+    // The nicknames of users who have left are kept longer than any other state.
     scenario.pass(crate::control::QUARANTINE.as_secs());
     prop_assert_eq!(scenario.focus.deadline(), None);
     prop_assert_eq!(scenario.focus.leftovers(), [""; 0]);

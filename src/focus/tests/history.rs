@@ -1,5 +1,5 @@
-//! The history of rooms passes by the focus: from the switch to the store, and back to a
-//! switch that does not know it.
+//! The history of rooms passes through the focus: from the switch to the store, and back to a
+//! switch without it.
 
 use bytes::Bytes;
 
@@ -16,8 +16,8 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<PastMessage> {
     numbers.into_iter().map(message).collect()
 }
 
-/// Rooms with a history that last, one of which ends its conference when it is empty; a
-/// factory of rooms with one, and a store.
+/// Permanent rooms with a history, one of which ends its conference when it is empty; a factory of
+/// rooms with a history, and a store.
 fn den() -> Scenario {
     den_where_factories_make(Lifetime::WhileCreatorStays)
 }
@@ -113,7 +113,7 @@ fn a_run_of_the_switch_is_given_a_history_before_it_admits_the_first() {
         .insert(RoomUri::new(ROOM), messages(1..=5));
     scenario.join("carol", ROOM);
     assert_eq!(lines(&mut scenario), ["! admit carol"]);
-    // The same run may have lost what was on its way to it.
+    // The same run may have lost the history sent before.
     connect(&mut scenario, 1);
     scenario.join("dave", DEN);
     scenario.join("erin", DEN);
@@ -132,7 +132,7 @@ fn who_was_in_before_is_no_newcomer() {
     scenario.standing = Some(Standing::Gone);
     let mut alice = scenario.join("alice", DEN);
     scenario.transcript();
-    // His connection broke, and he comes back by a re-INVITE.
+    // Alice's connection broke, and she comes back by a re-INVITE.
     scenario.lose("alice", DEN, LossCause::Disconnected);
     let again = scenario.request(&mut alice, "INVITE", DEN, &[], &offer("alice"));
     assert_eq!(again, Some(200));
@@ -176,7 +176,7 @@ fn ends_with_its_room(lifetime: Lifetime) {
     let gone = [
         format!("- history of {name}"),
         format!("! forget {name}"),
-        // What the switch told before it had forgotten.
+        // Reported by the switch before it forgot the history.
         format!("- history of {name}"),
     ];
     assert_eq!(lines(&mut scenario), gone);
@@ -205,7 +205,7 @@ fn a_history_outlives_the_conferences_of_a_room_that_lasts_until_management_ends
     assert_eq!(lines(&mut scenario), gone);
     scenario.join("bob", DEN);
     assert_eq!(lines(&mut scenario), ["! admit bob"]);
-    // Its line has gone from the configuration: what is left can still be ended.
+    // The room has left the configuration: its history can still be ended.
     let old = RoomUri::new("sip:old@example.com");
     assert!(scenario.focus.end_room(now, &old).is_err());
     scenario.histories.insert(old.clone(), messages(1..=2));
@@ -239,7 +239,7 @@ fn who_joins_waits_for_the_history_and_is_refused_when_it_cannot_be_read() {
         let mut phone = scenario.phone(user);
         scenario.begin(&mut phone, "INVITE", DEN, &[], &offer(user))
     };
-    // It is a room of the configuration: known, once it was looked up.
+    // A room of the configuration is known after a look-up.
     scenario.look_up(Query::Room(RoomUri::new(DEN)));
     scenario.store = Some(Answers::Silent);
     let first = knock(&mut scenario, "alice");
@@ -253,7 +253,7 @@ fn who_joins_waits_for_the_history_and_is_refused_when_it_cannot_be_read() {
     for transaction in [first, second] {
         assert_eq!(scenario.reply_to(transaction).expect("an answer").code, 200);
     }
-    // It may have been lost on the way to the switch; and now it cannot be read.
+    // The switch may have lost it; and now the store cannot read it.
     connect(&mut scenario, 1);
     scenario.store = Some(Answers::Unreadable);
     let third = knock(&mut scenario, "carol");
@@ -263,7 +263,7 @@ fn who_joins_waits_for_the_history_and_is_refused_when_it_cannot_be_read() {
         (503, Some("10"))
     );
     assert_eq!(lines(&mut scenario), [""; 0]);
-    // No answer at all is one in time, and who has given up is not admitted later.
+    // Without an answer the request is refused in time; a caller who gave up is not admitted later.
     scenario.store = Some(Answers::Silent);
     let fourth = knock(&mut scenario, "dave");
     scenario.pass(6);

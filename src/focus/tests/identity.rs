@@ -1,5 +1,5 @@
-//! Who somebody is: privacy, device switch, joining by a dialog, group sessions of RCS
-//! clients, and the way back through NAT.
+//! Identity: privacy, change of device, joining by a dialog, group sessions of RCS clients, and the
+//! way back through NAT.
 
 use super::*;
 
@@ -108,7 +108,7 @@ fn a_second_device_is_what_its_user_is() {
     assert_eq!(moderators.count(), 2, "{roles:?}");
 }
 
-/// RFC 3911 §4, RFC 3891 §3: what the script decided, it decided for the Request-URI.
+/// RFC 3911 §4, RFC 3891 §3: the script's decision holds for the Request-URI only.
 #[test]
 fn f08_join_and_replaces_lead_to_no_other_room_than_the_one_asked_for() {
     let mut scenario = Scenario::new();
@@ -191,7 +191,7 @@ fn rcs_who_left_on_purpose_is_told_so() {
     scenario.ack(&mut bob, ROOM, "");
     scenario.request(&mut bob, "BYE", ROOM, &[], "");
     assert_eq!(invite(&mut scenario, "bob", ROOM, &group).code, 403);
-    // Another group session in the same room is another matter.
+    // Another group session in the same room is independent.
     let other = [("Contribution-ID", "group-2")];
     assert_eq!(invite(&mut scenario, "bob", ROOM, &other).code, 200);
 }
@@ -317,7 +317,7 @@ fn requests_are_sent_on_behalf_of_who_caused_them() {
     let invite = sent(&scenario, "INVITE");
     assert_eq!(invite.next_hop, "sip:carol@far.example.com;transport=tcp");
     assert_eq!(invite.principal, "sip:alice@example.com", "who invites");
-    // Whoever says to be somebody else in From is charged for it all the same.
+    // A caller with another user in From is still treated as themselves.
     let mut mallory = scenario.phone("mallory");
     mallory.identity = Some("sip:account@example.com".to_owned());
     scenario.request(&mut mallory, "INVITE", ROOM, &[], &offer("mallory"));
@@ -474,7 +474,7 @@ fn g05_every_address_the_host_names_is_the_callers() {
             200,
             "sip:alice@example.com sip:Ali@example.org tel:+1201",
         ),
-        // A local number is one with its context only.
+        // A local number needs its context.
         (
             "sip:alice@example.com, <tel:0100;phone-context=a.example>, tel:+1, tel:+1",
             200,
@@ -504,7 +504,7 @@ fn f19_only_the_method_and_number_of_an_ongoing_transaction_are_merged() {
     let mut phone = scenario.phone("alice");
     scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     let mut again = phone.clone();
-    // A client that keeps Call-ID and tag for its subscription.
+    // A client that reuses Call-ID and tag for its subscription.
     again.to_tag = None;
     again.cseq -= 1;
     let mut watcher = again.clone();

@@ -1,4 +1,4 @@
-//! Of a user and a room there is one invitation, and a party that is a conference is none.
+//! Each user has at most one invitation to a room, and a conference is not invited.
 
 use super::refer::{CAROL, answer, refer, room};
 use super::*;
@@ -54,7 +54,7 @@ fn who_joins_by_themselves_is_called_no_more() {
     assert_eq!(lines(&transcript, told), 1, "{transcript}");
     assert!(scenario.focus.invites.ids().is_empty());
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=+");
-    // It answers all the same.
+    // The party answers all the same.
     scenario.party_answers("carol", 200, &[], &answer("carol"));
     assert_eq!(scenario.transcript(), "< ACK carol\n< BYE carol");
     assert_eq!(scenario.focus.counts().participants, 3);
@@ -89,7 +89,7 @@ fn two_lists_with_one_user_make_one_invitation_that_ends_with_the_join() {
     assert_eq!(scenario.focus.invites.leftovers(), [""; 0]);
 }
 
-/// INVITEs of so many devices of Carol, all before the switch admits any.
+/// INVITEs of this number of Carol's devices, all before the switch admits any.
 fn come_together(scenario: &mut Scenario, devices: usize) -> Vec<Option<u16>> {
     scenario.admits = false;
     let before = scenario.admissions.len();
@@ -159,7 +159,7 @@ fn a_conference_takes_no_part_in_a_conference() {
 
 #[test]
 fn two_rooms_that_invite_each_other_end_when_all_people_have_left() {
-    // What room A sends, as room B gets it.
+    // The request of room A, as room B receives it.
     let (mut scenario, mut alice, mut bob) = room();
     refer(&mut scenario, "alice", "<sip:second@example.com>", &[]);
     let invite = scenario.last_sent("second").clone();

@@ -1,4 +1,4 @@
-//! INVITE and what answers it.
+//! INVITE and its answers.
 
 use super::*;
 
@@ -447,7 +447,7 @@ fn what_a_phone_says_with_its_invite_is_said_once_it_is_in() {
     assert_eq!(scenario.transcript(), said);
     scenario.ack(&mut alice, ROOM, "");
     assert_eq!(scenario.transcript(), "", "once");
-    // Later on it has a session to say things in.
+    // Later the session can carry messages.
     let code = scenario.request(&mut alice, "INVITE", ROOM, &mixed, &body);
     assert_eq!(code, Some(415));
 }

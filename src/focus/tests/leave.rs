@@ -108,7 +108,7 @@ fn stop_says_goodbye_to_everybody() {
     assert_eq!(code, Some(503));
 }
 
-/// An endpoint that leaves by our doing before the ACK of its 200 has come.
+/// An endpoint that we dismiss before the ACK of its 200.
 fn dismissed_before_its_ack(scenario: &mut Scenario) -> Phone {
     let mut phone = scenario.phone("alice");
     let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));

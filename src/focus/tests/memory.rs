@@ -1,12 +1,12 @@
-//! What somebody costs who is in, watches, and says nothing: there are to be a hundred thousand
-//! of them on one machine, at 4 KiB each in the whole process.
+//! Memory per idle participant with a subscription: one machine should hold a hundred thousand, at
+//! 4 KiB each in the whole process.
 
 use std::mem::size_of;
 
 use super::*;
 
-/// A larger one is a decision, not an accident: what hardly anybody has goes into a box
-/// (`Endpoint::rare`, `EventRates`), what many have in common into a pool (`sip/shared.rs`).
+/// A larger size must be a decision, not an accident. Rare facts go into a box (`Endpoint::rare`,
+/// `EventRates`), common ones into a pool (`sip/shared.rs`).
 #[test]
 fn what_is_there_for_everybody_is_small() {
     for (name, octets, most) in [
@@ -34,7 +34,7 @@ fn what_is_there_for_everybody_is_small() {
     }
 }
 
-/// Two dialogs of one user, and what they and the roster know of it, are the same texts.
+/// Two dialogs of one user share their texts, with each other and with the roster.
 #[test]
 fn what_dialogs_have_in_common_is_there_once() {
     let mut scenario = Scenario::new();
@@ -70,7 +70,7 @@ fn what_dialogs_have_in_common_is_there_once() {
         "each has its own path"
     );
     assert!(alice.media.says_the_same_as(&bob.media));
-    // What was written for subscribers is forgotten as soon as nothing happens any more.
+    // Documents for subscribers are dropped when they are idle.
     let audience = focus.watch.audience(&alice.room).expect("an audience");
     assert!(audience.documents.is_empty());
 }

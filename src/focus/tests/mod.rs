@@ -1,5 +1,5 @@
-//! Scenarios on a virtual clock. A [`Scenario`] plays phones and switch and writes down what
-//! the focus does, one line each:
+//! Scenarios on a virtual clock. A [`Scenario`] plays phones and switch and records the actions of
+//! the focus, one per line:
 //!
 //! ```text
 //! < 200 alice …      an answer of the focus        ! admit alice     an order to the switch
@@ -57,7 +57,7 @@ pub(super) fn offer(user: &str) -> String {
     )
 }
 
-/// One side of a dialog with the focus, as a phone keeps it.
+/// A phone's side of a dialog with the focus.
 #[derive(Clone, Debug)]
 pub(super) struct Phone {
     pub(super) user: String,
@@ -69,54 +69,55 @@ pub(super) struct Phone {
     pub(super) via: &'static str,
     pub(super) source: &'static str,
     pub(super) domain: &'static str,
-    /// What the script says it is.
+    /// The role that the script gives the caller.
     pub(super) role: Option<Role>,
-    /// Who the host says it is, where that is not its address.
+    /// The identity that the host gives the caller, if it is not their address.
     pub(super) identity: Option<String>,
 }
 
-/// How a store answers questions.
+/// How a store answers queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
-    /// With what is kept.
+    /// With the stored state.
     Right,
-    /// It cannot read.
+    /// With a read error.
     Unreadable,
-    /// Not at all.
+    /// Never.
     Silent,
 }
 
 pub(super) struct Scenario {
     pub(super) focus: Focus,
     pub(super) now: Moment,
-    /// The deadline is kept as soon as there is nothing else to do.
+    /// The deadline is fed as soon as no other input is left.
     pub(super) takes_turns: bool,
-    /// The switch admits everybody at once.
+    /// The switch admits every endpoint at once.
     pub(super) admits: bool,
-    /// The host takes every 2xx at once; if not, it waits for the store.
+    /// The host sends every 2xx at once; if not, the 2xx waits for the store.
     pub(super) answers_leave: bool,
-    /// Subscribers answer NOTIFY with this; `None`: they keep silent.
+    /// Subscribers answer NOTIFY with this code; `None`: they do not answer.
     pub(super) notify_answer: Option<u16>,
-    /// Phones answer INVITE and UPDATE with this; `None`: they keep silent.
+    /// Phones answer INVITE and UPDATE with this code; `None`: they do not answer.
     pub(super) refresh_answer: Option<u16>,
-    /// This user's phone answers all the same.
+    /// This user's phone answers with 200 in any case.
     pub(super) steady: &'static str,
-    /// What is kept, as it would be found after a restart.
+    /// The stored records, as a restart would find them.
     pub(super) kept: BTreeMap<Key, Record>,
-    /// How the sessions stand that the focus presents; `None`: the switch does not say.
+    /// State of the sessions in the switch's answer to a reconciliation; `None`: it does not
+    /// answer.
     pub(super) standing: Option<Standing>,
     /// Phones answer INVITEs with a description.
     pub(super) describes: bool,
-    /// How whoever keeps records answers questions; `None`: nobody does, and none are asked.
+    /// How the store answers queries; `None`: there is no store, and no query is made.
     pub(super) store: Option<Answers>,
-    /// The lines of the log.
+    /// Lines of the log.
     pub(super) logged: Vec<String>,
-    /// The histories that are kept.
+    /// The stored histories.
     pub(super) histories: BTreeMap<RoomUri, Vec<PastMessage>>,
     restarts: u64,
-    /// What happened since it was last read.
+    /// The transcript since it was last read.
     lines: Vec<String>,
-    /// What listeners in the host were told.
+    /// Events raised in the host.
     pub(super) events: Vec<Event>,
     replies: HashMap<TransactionId, (String, Option<Reply>)>,
     pub(super) sent: VecDeque<OutgoingRequest>,
@@ -125,11 +126,12 @@ pub(super) struct Scenario {
     pub(super) admissions: Vec<crate::control::Admission>,
     /// Rosters as subscribers rebuild them, by user.
     pub(super) rosters: HashMap<String, info::Document>,
-    /// Every document sent, to be held against the schema at the end.
+    /// Every document sent, validated against the schema at the end.
     documents: HashSet<String>,
-    /// Subscribers take documents in, whatever is answered; only if that is 200 otherwise.
+    /// Subscribers apply documents whatever they answer; otherwise only if they answer 200.
     pub(super) takes_documents: bool,
-    /// Names of users that no `anonymousN` may be seen with, but by who may see who it is.
+    /// Names of users that must not appear together with an `anonymousN`, except to subscribers who
+    /// may see their address.
     pub(super) guards_privacy: &'static [&'static str],
     next: u32,
 }
@@ -252,7 +254,7 @@ impl Scenario {
         phone
     }
 
-    /// SUBSCRIBE, 200; the first NOTIFY has come too.
+    /// SUBSCRIBE, 200, and the first NOTIFY.
     pub(super) fn watch(&mut self, user: &str, room: &str) -> Phone {
         let mut phone = self.phone(user);
         let code = self.request(
@@ -266,7 +268,7 @@ impl Scenario {
         phone
     }
 
-    /// Sends a request and gives the final code if it has come.
+    /// Sends a request and returns the final code, if there is one.
     pub(super) fn request(
         &mut self,
         phone: &mut Phone,
@@ -283,7 +285,7 @@ impl Scenario {
         Some(reply.code)
     }
 
-    /// Sends a request and gives its transaction.
+    /// Sends a request and returns its transaction.
     pub(super) fn begin(
         &mut self,
         phone: &mut Phone,
@@ -351,8 +353,7 @@ impl Scenario {
             .expect("an invitation")
     }
 
-    /// The switch lost this user's session.
-    /// The switch says that a user's connection stands.
+    /// The switch reports a user's connection as bound.
     pub(super) fn bind(&mut self, user: &str, room: &str) {
         let session = self.sessions[user].clone();
         self.feed(Input::Notice(Notice::Bound {
@@ -361,6 +362,7 @@ impl Scenario {
         }));
     }
 
+    /// The switch reports a user's session as lost.
     pub(super) fn lose(&mut self, user: &str, room: &str, cause: LossCause) {
         let session = self.sessions[user].clone();
         self.feed(Input::Notice(Notice::Lost {
@@ -370,7 +372,7 @@ impl Scenario {
         }));
     }
 
-    /// The switch has given a user a nickname.
+    /// The switch reports a user's new nickname.
     pub(super) fn nickname(&mut self, room: &str, user: &str, nickname: &str) {
         self.feed(Input::Notice(Notice::Nickname {
             room: RoomUri::new(room),
@@ -390,12 +392,12 @@ impl Scenario {
         self.now = end;
     }
 
-    /// What happened since the last call.
+    /// The transcript since the last call.
     pub(super) fn transcript(&mut self) -> String {
         std::mem::take(&mut self.lines).join("\n")
     }
 
-    /// Holds the documents of one in ten of many scenarios against the schema.
+    /// Validates the documents of one in ten scenarios against the schema.
     pub(super) fn validate_some(&mut self) {
         static SCENARIOS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = SCENARIOS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -404,7 +406,7 @@ impl Scenario {
         }
     }
 
-    /// The conference as it is.
+    /// The true state of the conference.
     pub(super) fn truth(&mut self, room: &str, unmasked: bool) -> info::Document {
         self.truth_for(
             room,
@@ -415,7 +417,7 @@ impl Scenario {
         )
     }
 
-    /// The conference as it is for somebody, written anew.
+    /// The true state of the conference for a view, written anew.
     pub(super) fn truth_for(&mut self, room: &str, view: &roster::view::View) -> info::Document {
         let rooms = &self.focus.rooms;
         let conference = rooms.conference(&RoomUri::new(room));
@@ -426,7 +428,7 @@ impl Scenario {
         info::Document::read(template.with_version(0).as_bytes()).expect("a document")
     }
 
-    /// Gives an input and plays the others' part until nothing happens any more.
+    /// Feeds an input and plays the other parties until nothing is left to do.
     pub(super) fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -488,7 +490,7 @@ impl Scenario {
         }
     }
 
-    /// Whoever keeps records is there from now on.
+    /// Announces a store.
     pub(super) fn use_store(&mut self, answers: Answers) {
         self.store = Some(answers);
         let made = self
@@ -498,7 +500,7 @@ impl Scenario {
         self.focus.use_store(made.count());
     }
 
-    /// Looks something up as the service does for the operator.
+    /// Makes a look-up as the service does for the operator.
     pub(super) fn look_up(&mut self, query: Query) {
         if let Some(found) = self.asked(query) {
             self.feed(found);
@@ -569,7 +571,7 @@ impl Scenario {
         }
     }
 
-    /// The proxy is killed, or stops in order, and is back with a switch of this run.
+    /// The proxy is killed or stops in an orderly way, and restarts with this run of the switch.
     pub(super) fn restart(&mut self, orderly: bool, run: u128) {
         if orderly {
             self.feed(Input::Suspend);
@@ -638,7 +640,7 @@ impl Scenario {
         }
     }
 
-    /// An order as it reads in a test.
+    /// The line of an order in the transcript.
     fn line(&self, order: &Order) -> Option<String> {
         let name = |session: &SessionId| {
             let mut known = self.sessions.iter();
@@ -660,7 +662,7 @@ impl Scenario {
             }
             Order::Say { room, text } => format!("! say {} {text}", short(room)),
             Order::Kept { room, change } => format!("! kept {} of {}", change.0, short(room)),
-            // The service asks for that.
+            // The service sends this.
             Order::ReportMessages(_) => return None,
             Order::Hold { room, nicknames } => {
                 let names = nicknames.iter().map(|it| {
@@ -701,7 +703,7 @@ impl Scenario {
             code = self.notify_answer;
         }
         if request.remote_tag.is_empty() {
-            // What the invited answer is for the test to say.
+            // The test gives the answers of invited parties.
             code = None;
         }
         self.lines.push(line);
@@ -728,7 +730,7 @@ impl Scenario {
         })
     }
 
-    /// Row E13: nothing in the element of an `anonymousN` tells who it is.
+    /// Row E13: the element of an `anonymousN` does not reveal the user.
     fn guard_privacy(&self, request: &OutgoingRequest, document: &info::Document) {
         let mut all = self.focus.watch.subscriptions().values();
         let theirs = all.find(|it| it.dialog.key.call_id() == request.call_id);
@@ -783,7 +785,7 @@ impl Scenario {
             let mut roster = self.rosters.remove(user);
             let again = document.clone();
             info::apply(&mut roster, document).expect("row E09: no gap");
-            // What comes twice changes nothing.
+            // A repeated document changes nothing.
             assert_eq!(info::apply(&mut roster, again), Ok(info::Applied::Ignored));
             self.rosters
                 .extend(roster.map(|roster| (user.to_owned(), roster)));
@@ -792,8 +794,8 @@ impl Scenario {
     }
 }
 
-/// `alice=+ bob=-`: who stands in a document; `-` disconnected, `x` deleted, `h` on hold; of the
-/// invited `?` dialing-out, `!` alerting, `p` pending, `d` dialing-in.
+/// `alice=+ bob=-`: the users of a document; `-` disconnected, `x` deleted, `h` on hold; for
+/// invited users `?` dialing-out, `!` alerting, `p` pending, `d` dialing-in.
 pub(super) fn users(document: &info::Document) -> String {
     let Some(users) = &document.users else {
         return String::new();

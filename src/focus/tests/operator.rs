@@ -1,4 +1,4 @@
-//! What management asks and orders, and what listeners are told.
+//! Queries and orders of management, and events.
 
 use super::*;
 use crate::control::{RoomUri, Said, UserUri};
@@ -14,7 +14,7 @@ fn user(name: &str) -> UserUri {
 }
 
 impl Scenario {
-    /// Carries out what management orders, and all that comes of it.
+    /// Carries out an order of management, and all its effects.
     pub(super) fn manage<T>(&mut self, order: impl FnOnce(&mut Focus, Moment) -> T) -> T {
         let result = order(&mut self.focus, self.now);
         self.feed(Input::Deadline);
@@ -260,7 +260,7 @@ fn the_operator_speaks_and_invites() {
     assert_eq!(scenario.last_sent("carol").method, Method::Invite);
     let shown = scenario.focus.room_detail(&hall, 1, 1).expect("a room");
     assert_eq!(shown.users[0].endpoints[0].status, "dialing-out");
-    // The hall holds two.
+    // The hall has two places.
     scenario.join("bob", hall.as_str());
     let full = scenario.manage(|focus, now| focus.invite_into(now, &hall, "sip:dave@example.com"));
     assert_eq!(full.expect_err("refused").code(), 486);

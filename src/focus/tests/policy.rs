@@ -62,7 +62,7 @@ fn c87_observers_only_read() {
     assert_eq!(roster.users[0].roles, ["observer"]);
 }
 
-/// Whatever an observer says in offers and answers, the switch lets nobody hear it.
+/// The switch silences observers, whatever they offer or answer.
 #[test]
 fn c87_observers_cannot_write_by_any_way_of_negotiation() {
     let mut scenario = club(|room| room.rules.observers = patterns(&["alice@example.com"]));
@@ -70,7 +70,7 @@ fn c87_observers_cannot_write_by_any_way_of_negotiation() {
     let says = offer("alice");
     for answer in ways("a=sendrecv\r\n") {
         let answer = format!("{says}{answer}");
-        // Our offer stands in the 200, theirs is the answer in the ACK.
+        // Our offer is in the 200, the observer's answer in the ACK.
         let mut phone = scenario.phone("alice");
         phone.call_id.push_str(&answer.len().to_string());
         assert_eq!(
@@ -78,13 +78,13 @@ fn c87_observers_cannot_write_by_any_way_of_negotiation() {
             Some(200)
         );
         scenario.ack(&mut phone, CLUB, &answer);
-        // So they do in a re-INVITE.
+        // The same in a re-INVITE.
         assert_eq!(
             scenario.request(&mut phone, "INVITE", CLUB, &[], ""),
             Some(200)
         );
         scenario.ack(&mut phone, CLUB, &answer);
-        // An offer of theirs.
+        // An offer of the observer.
         assert_eq!(
             scenario.request(&mut phone, "INVITE", CLUB, &[], &answer),
             Some(200)
@@ -101,7 +101,7 @@ fn c87_observers_cannot_write_by_any_way_of_negotiation() {
     }
 }
 
-/// Who is made a participant may write, although our description kept them silent.
+/// An observer who becomes a participant may write, although our description made them silent.
 #[test]
 fn c87_who_was_an_observer_may_write_as_a_participant() {
     let mut scenario = club(|room| room.rules.observers = patterns(&["alice@example.com"]));
@@ -147,7 +147,7 @@ fn roles(scenario: &Scenario, room: &str) -> Vec<(String, Role)> {
         .collect()
 }
 
-/// DESIGN §5: who starts a room that nobody configured moderates it, and nobody else.
+/// DESIGN §5: only the user who starts a room that is not configured moderates it.
 #[test]
 fn who_moderates_does_not_depend_on_who_comes_first() {
     for lifetime in [Lifetime::WhileOccupied, Lifetime::WhileCreatorStays] {
@@ -212,7 +212,7 @@ fn of_two_who_start_a_room_the_one_who_is_in_first_moderates() {
     assert_eq!(roles(&scenario, ROOM), expected);
 }
 
-/// What management decides counts for who is on the way in, and for who only watches.
+/// Decisions of management also apply to users who are joining and to users who only watch.
 #[test]
 fn a_ban_counts_against_what_is_under_way() {
     let mut scenario = club(|_| {});
@@ -274,7 +274,7 @@ fn a_role_counts_for_who_rings_and_for_who_waits_for_the_switch() {
     }
 }
 
-/// Not only devices that have joined: those that a burst of INVITEs brings, too.
+/// The limit counts joining devices as well, such as those of a burst of INVITEs.
 #[test]
 fn devices_that_are_just_joining_count() {
     let mut scenario = Scenario::new();
@@ -290,7 +290,7 @@ fn devices_that_are_just_joining_count() {
     assert_eq!(codes[16], Some(486));
 }
 
-/// One account does not take the rooms of all.
+/// One account cannot use up all rooms.
 #[test]
 fn the_rooms_of_one_maker_are_bounded() {
     let mut scenario = Scenario::with(Config {
@@ -364,7 +364,7 @@ fn f02_a_factory_makes_a_new_room_each_time() {
         "{made}"
     );
     assert_eq!(parameters, ";isfocus");
-    // Who is told the room's URI joins it, also with ad hoc rooms off.
+    // A user who knows the room's URI may join it, even with ad hoc rooms off.
     scenario.join("carol", made);
     assert_eq!(scenario.focus.counts().conferences, 2);
 }

@@ -242,7 +242,7 @@ fn f23_a_mixer_adds_its_users_and_what_it_knows_of_the_conference() {
     assert_eq!(phone.roles, ["speaker"]);
     assert_eq!(phone.endpoints[0].call_info, None, "never shown");
 
-    // The mixer's user comes in, and leaves, and is the mixer's again.
+    // The mixer's user joins, leaves, and is the mixer's again.
     let mut recipient = scenario.phone("phone");
     recipient.domain = "example.org";
     scenario.request(&mut recipient, "INVITE", ROOM, &[], &offer("phone"));
@@ -349,7 +349,7 @@ fn a_publication_with_thousands_of_entries_in_a_list_is_refused() {
     for body in [keywords, document(&format!("<users>{many}</users>"))] {
         assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 413);
     }
-    // What several say together is as short.
+    // The merged statement obeys the same limit.
     for prefix in ["a", "b", "c"] {
         let body = about(&endpoints(20, prefix));
         assert_eq!(publish(&mut scenario, "host", None, "600", &body).code, 200);

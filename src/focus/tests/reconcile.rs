@@ -1,4 +1,4 @@
-//! The switch went out of sight and is back.
+//! The switch was lost and is back.
 
 use super::*;
 use crate::control::Stand;
@@ -76,8 +76,8 @@ fn who_is_gone_is_lost_and_nicknames_are_caught_up() {
     assert_eq!(scenario.transcript(), "", "nothing new, no NOTIFY");
 }
 
-/// A refresh of ours is under way when the switch turns out to be another: the endpoint is
-/// called with a fresh session when that has its answer, and leaves if it never gets one.
+/// A refresh of ours is under way when another switch appears: the endpoint gets a re-INVITE with a
+/// fresh session after the answer to the refresh, and leaves if there is none.
 #[test]
 fn flow4_who_is_being_refreshed_while_the_switch_restarts_does_not_become_a_ghost() {
     for answered in [true, false] {

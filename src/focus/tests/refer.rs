@@ -4,7 +4,7 @@ use super::*;
 
 pub(super) const CAROL: &str = "sip:carol@example.com";
 
-/// Alice made the room and moderates it, Bob is in, Alice watches.
+/// Alice made the room, moderates and watches it; Bob is in.
 pub(super) fn room() -> (Scenario, Phone, Phone) {
     let mut scenario = Scenario::new();
     let alice = scenario.join("alice", ROOM);
@@ -79,7 +79,7 @@ fn f04_f13_add_by_refer() {
     assert_eq!(scenario.focus.counts().participants, 3);
 }
 
-/// Carol rings, invited by Alice, whose roster is of no matter.
+/// Carol rings, invited by Alice, whose roster does not matter.
 fn carol_rings() -> Scenario {
     let mut scenario = Scenario::new();
     scenario.join("alice", ROOM);
@@ -102,7 +102,7 @@ fn the_inviter_learns_what_became_of_the_connection() {
     let told = "< NOTIFY alice terminated SIP/2.0 480 No MSRP Connection";
     assert!(said.contains(told), "{said}");
 
-    // It may come before the answer.
+    // The connection may come before the answer.
     let mut scenario = carol_rings();
     scenario.bind("carol", ROOM);
     scenario.party_answers("carol", 200, &[], &answer("carol"));
@@ -138,7 +138,7 @@ fn the_address_our_invite_went_to_counts_as_the_answers_source() {
     assert_eq!(dial.source, Some(reached));
 }
 
-/// The hall holds two: Alice, who watches, and whoever comes first. It rings at Carol's.
+/// The hall has two places: Alice, who watches, and the next participant. Carol's phone rings.
 fn ringing_hall() -> (Scenario, Phone, RoomUri) {
     let mut scenario = Scenario::new();
     let hall = RoomUri::new("sip:hall@example.com");
@@ -196,7 +196,7 @@ fn an_invited_user_with_a_device_in_is_a_participant() {
     let (mut scenario, _alice, hall) = ringing_hall();
     let mut carol = scenario.join("carol", hall.as_str());
     assert_eq!(scenario.focus.counts().participants, 2);
-    // Her second phone is called, and a further device needs no place.
+    // Her second phone rings; a further device needs no place.
     let headers = [("Refer-To", "<sip:carol@example.com>")];
     let mut phone = scenario.phone("alice");
     let code = scenario.request(&mut phone, "REFER", hall.as_str(), &headers, "");
@@ -345,7 +345,7 @@ fn f14_in_dialog_refers_are_told_apart() {
         .filter(|event| event.starts_with("refer"))
         .collect();
     assert_eq!(events, ["refer", "refer;id=3"]);
-    // A SUBSCRIBE says which; what was asked for goes on (RFC 3515 §2.4.4).
+    // A SUBSCRIBE names the REFER; the operation itself goes on (RFC 3515 §2.4.4).
     let headers = [("Event", "refer;id=3"), ("Expires", "0")];
     let code = scenario.request(&mut alice, "SUBSCRIBE", ROOM, &headers, "");
     assert_eq!(code, Some(200));
@@ -436,8 +436,8 @@ fn redirections_are_followed_but_not_for_ever() {
     assert!(scenario.focus.invites.ids().is_empty());
 }
 
-/// The party redirects to several places at once; then each answers one of `codes`. Where it
-/// was looked for.
+/// The party redirects to several places at once; then each answers one of `codes`. Returns the
+/// places tried.
 fn looked_for(codes: &[(u16, &str)]) -> Vec<String> {
     let (mut scenario, ..) = room();
     refer(&mut scenario, "alice", &format!("<{CAROL}>"), &[]);
@@ -458,12 +458,12 @@ fn of_several_places_each_is_tried_the_preferred_first() {
     let place = |name: &str| format!("sip:carol@{name}.example.com");
     let named = ["car", "desk", "hut", "hut"].map(place);
     assert_eq!(looked_for(&[(486, ""), (408, ""), (404, "")]), named);
-    // What one of them names is tried before the others, and nothing twice.
+    // Places named by one of them come before the others, without duplicates.
     let again = "<sip:carol@bus.example.com>, <sip:carol@car.example.com>";
     let answers = [(302, again), (480, ""), (480, ""), (480, "")];
     let named = ["car", "bus", "desk", "hut", "hut"].map(place);
     assert_eq!(looked_for(&answers), named);
-    // "Everywhere" is everywhere.
+    // A 6xx holds for every place.
     assert_eq!(looked_for(&[(603, "")]), ["car", "car"].map(place));
 }
 
@@ -605,7 +605,7 @@ fn f05_l01_by_refer_as_the_default_is() {
     let pending = &scenario.truth(ROOM, false).users.expect("users").users[1].endpoints[0];
     let method = pending.joining_method;
     assert_eq!(method, Some(info::JoiningMethod::DialedIn), "not dialled");
-    // Bob dials in: the same element of the roster goes on.
+    // Bob dials in: his element in the roster stays the same.
     scenario.join("bob", ROOM);
     scenario.pass(20);
     assert_eq!(users(&scenario.rosters["alice"]), "alice=+ bob=+ carol=p");
@@ -750,7 +750,7 @@ fn a_wrong_password_is_not_sent_twice() {
         .expect("an answer");
     assert!(answer.contains("username=\"conference\""), "{answer}");
     assert!(answer.contains("uri=\"sip:carol@example.com\""), "{answer}");
-    // The same challenge again means that the password is wrong.
+    // A repeated challenge means that the password is wrong.
     scenario.party_answers("carol", 407, &[("Proxy-Authenticate", challenge)], "");
     assert!(scenario.focus.invites.ids().is_empty());
 }
@@ -792,7 +792,7 @@ fn a_telephone_number_on_a_list_is_refused_as_in_a_refer() {
     assert_eq!(scenario.focus.counts(), Counts::default());
 }
 
-/// Alice's REFER for Carol outside her INVITE dialog, and what it made.
+/// Alice's REFER for Carol outside her INVITE dialog, and the dialog it made.
 fn followed(scenario: &mut Scenario) -> Phone {
     let mut phone = scenario.phone("alice");
     let headers = [("Refer-To", "<sip:carol@example.com>")];

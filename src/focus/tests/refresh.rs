@@ -4,7 +4,7 @@ use super::*;
 
 const HALF: u64 = 900;
 
-/// A phone in the room that said these headers in its INVITE.
+/// A phone that joined with these headers in its INVITE.
 fn joined(scenario: &mut Scenario, headers: &[(&str, &str)]) -> Phone {
     let mut phone = scenario.phone("alice");
     let code = scenario.request(&mut phone, "INVITE", ROOM, headers, &offer("alice"));
@@ -178,7 +178,7 @@ fn f18_glare_491() {
     let ours = scenario.sent.back().expect("a refresh").id;
     let code = scenario.request(&mut phone, "INVITE", ROOM, &[], &offer("alice"));
     assert_eq!(code, Some(491));
-    // Both sides were told 491; ours tries again soon, once.
+    // Both sides got 491; ours retries soon, once.
     scenario.refresh_answer = Some(200);
     scenario.transcript();
     let outcome = Input::Outcome {
@@ -215,7 +215,7 @@ fn update_with_an_offer_is_answered_at_once() {
     assert_eq!(scenario.transcript(), "", "no ACK is awaited");
 }
 
-/// Answers the last request of ours, which was for Alice.
+/// Answers our last request to Alice with 422.
 fn refuse_422(scenario: &mut Scenario, min_se: &str) {
     let request = scenario.sent.back().expect("a request").id;
     let response = crate::wire::sip::Response {

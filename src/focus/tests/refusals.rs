@@ -1,8 +1,8 @@
-//! Requests that are not granted, each with the answer that is asked for.
+//! Refused requests, each with the required answer.
 
 use super::*;
 
-/// Sends one request outside any dialog and gives the final answer.
+/// Sends one request outside any dialog and returns the final answer.
 fn answer(method: &str, room: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     answer_of(&mut Scenario::new(), method, room, headers, body)
 }
@@ -337,7 +337,7 @@ fn nobody_new_comes_in_while_nothing_can_be_kept() {
             (503, Some("10"))
         );
     }
-    // Whoever is in stays, and may go.
+    // Participants stay, and may leave.
     assert_eq!(
         scenario.request(&mut alice, "INVITE", ROOM, &[], &offer("alice")),
         Some(200)

@@ -1,8 +1,8 @@
-//! The proxy was restarted: what is kept is taken up (docs/restart.md).
+//! Restarts of the proxy: the stored state is restored (docs/restart.md).
 
 use super::*;
 
-/// Three in the lobby, alice and bob watching, everybody told everything.
+/// Three participants in the lobby; Alice and Bob watch and are up to date.
 fn lobby() -> Scenario {
     let mut scenario = Scenario::new();
     scenario.describes = true;
@@ -48,7 +48,7 @@ fn after_a_crash_versions_and_cseqs_go_on_behind_what_was_used() {
         "a multiple of the lease, and one"
     );
     assert!(scenario.sent.back().expect("a NOTIFY").cseq > used);
-    // Kept again before it was used.
+    // Counters are stored again before they are used.
     scenario.restart(false, 1);
     assert!(scenario.transcript().contains("full v129"));
 }
@@ -135,7 +135,7 @@ fn a_switch_that_dies_alone_is_made_good_the_same_way() {
     assert_eq!(transcript.matches("< INVITE").count(), 3, "{transcript}");
     scenario.pass(120);
     assert_eq!(scenario.focus.counts().participants, 3);
-    // The same switch: who is gone now has gone by himself.
+    // The same switch: a missing user has left by themselves.
     scenario.feed(Input::Notice(Notice::Connected {
         run,
         listen: Vec::new(),
@@ -207,7 +207,7 @@ fn records_that_fit_nothing_are_passed_over() {
     let mut focus = Focus::new(config(), Box::new(Seeded(3)));
     focus.restore(scenario.now, orphans.collect(), &mut |_| 0);
     assert_eq!(focus.counts().participants, 0);
-    // Subscribers of a conference that is no more are told so.
+    // Subscribers of a conference that has gone get its end.
     let last = watch::subscription::Due::Last(watch::subscription::Termination::NoResource);
     assert!(
         focus
@@ -346,7 +346,7 @@ fn g67_another_switch_learns_the_nicknames_of_who_is_not_there_before_it_admits_
         transcript.starts_with("! hold lobby (dave=Da 500s, bob=Bo 600s)\n"),
         "{transcript}"
     );
-    // The same run knows them itself.
+    // The same run of the switch still has them.
     let run = SwitchRun(2);
     scenario.feed(Input::Notice(Notice::Connected {
         run,
@@ -373,7 +373,7 @@ fn g67_what_is_held_goes_with_its_quarantine_or_another_nickname() {
     assert_eq!(held(&scenario), 1, "until he says what he wants");
     named(&mut scenario, "dave", "David");
     assert_eq!(held(&scenario), 0);
-    // It ends while nobody is here.
+    // The conference ends while no focus is running.
     scenario.request(&mut dave, "BYE", ROOM, &[], "");
     assert_eq!(held(&scenario), 1);
     scenario.now = scenario.now + Duration::from_secs(600);
@@ -382,7 +382,7 @@ fn g67_what_is_held_goes_with_its_quarantine_or_another_nickname() {
     assert!(!scenario.transcript().contains("! hold"));
 }
 
-/// Everything of one kind that is kept.
+/// All stored records of one kind.
 fn kept<'a, T>(scenario: &'a Scenario, of: impl Fn(&'a Record) -> Option<T>) -> Vec<T> {
     scenario.kept.values().filter_map(of).collect()
 }
@@ -455,7 +455,7 @@ fn with_room(entry: RoomEntry) -> Scenario {
     scenario
 }
 
-/// Starts again with other rooms in the configuration.
+/// Restarts with other rooms in the configuration.
 fn restart_with(scenario: &mut Scenario, rooms: Vec<RoomEntry>) {
     scenario.focus.config.rooms = rooms;
     scenario.restart(true, 1);
@@ -479,7 +479,7 @@ fn a_room_taken_out_of_the_configuration_ends_when_nobody_is_in() {
         "{transcript}"
     );
     assert_eq!(scenario.focus.counts(), Counts::default());
-    // One that is only watched is over at once.
+    // A room without participants ends at once, even with subscribers.
     let mut scenario = with_room(entry);
     scenario.watch("bob", ROOM);
     restart_with(&mut scenario, Vec::new());
@@ -548,7 +548,7 @@ fn bans_and_roles_changed_in_the_configuration_hold_for_who_is_restored() {
         .rev()
         .find(|it| short(it.user.as_str()) == "carol");
     assert!(carol.expect("amended").peer.sends);
-    // Once: the next run finds what this one has made of it.
+    // Once: the next run finds the state left by this one.
     let rooms = scenario.focus.config.rooms.clone();
     scenario.transcript();
     restart_with(&mut scenario, rooms);

@@ -1,4 +1,4 @@
-//! Rooms that management made.
+//! Rooms made by management.
 
 use super::*;
 
@@ -58,8 +58,8 @@ fn a_forgotten_room_ends_with_its_last_participant() {
     assert_eq!(scenario.focus.counts().conferences, 0);
 }
 
-/// A room that management made for alice alone, in a store of an earlier run; the configuration
-/// has no other, and anybody may make rooms.
+/// A room that management made for Alice only, in the store of an earlier run. The configuration
+/// has no other room, and ad hoc rooms are on.
 fn of_an_earlier_run(answers: Answers) -> Scenario {
     let mut scenario = Scenario::new();
     let private = RoomRules {
@@ -105,10 +105,10 @@ fn rules_that_cannot_be_read_are_not_taken_for_none() {
         }
     }
     assert_eq!(scenario.focus.counts(), Counts::default());
-    // A factory is in the configuration alone.
+    // A factory is only in the configuration.
     let made = knock(&mut scenario, "alice", "sip:new@example.com");
     assert_eq!(answer(&scenario, made), Some((200, None)));
-    // When it can be read, its rules hold.
+    // Once the store can read it, its rules apply.
     scenario.store = Some(Answers::Right);
     let refused = knock(&mut scenario, "mallory", TEAM);
     assert_eq!(answer(&scenario, refused), Some((403, None)));
@@ -123,12 +123,12 @@ fn a_request_for_a_room_that_is_not_in_memory_waits_so_long_and_with_so_many() {
     let second = knock(&mut scenario, "mallory", TEAM);
     scenario.pass(4);
     assert_eq!(answer(&scenario, first), None);
-    // One answer is for all of them.
+    // One answer serves all waiting requests.
     scenario.store = Some(Answers::Right);
     scenario.look_up(Query::Room(RoomUri::new(TEAM)));
     assert_eq!(answer(&scenario, first), Some((200, None)));
     assert_eq!(answer(&scenario, second), Some((403, None)));
-    // Without an answer there is one in time.
+    // Without an answer the requests are refused in time.
     scenario.store = Some(Answers::Silent);
     let late = knock(&mut scenario, "alice", "sip:other@example.com");
     scenario.pass(3);
@@ -138,7 +138,7 @@ fn a_request_for_a_room_that_is_not_in_memory_waits_so_long_and_with_so_many() {
     assert_eq!(answer(&scenario, later), None);
     scenario.feed(Input::Cancel(later));
     assert_eq!(answer(&scenario, later), Some((487, None)));
-    // Nothing waits without bound.
+    // The number of waiting requests is bounded.
     let mut waiting = 0;
     let refused = loop {
         let one = knock(&mut scenario, "alice", "sip:third@example.com");
@@ -150,7 +150,7 @@ fn a_request_for_a_room_that_is_not_in_memory_waits_so_long_and_with_so_many() {
     assert_eq!((refused, waiting), (503, 1_000));
     scenario.pass(6);
     assert_eq!(scenario.focus.lookups.len(), 0, "everybody has an answer");
-    // Who stops answers whoever waits.
+    // A stopping focus refuses the waiting requests.
     let last = knock(&mut scenario, "alice", "sip:fourth@example.com");
     scenario.feed(Input::Stop);
     assert_eq!(answer(&scenario, last).expect("an answer").0, 503);
@@ -186,7 +186,7 @@ fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited(
         .values()
         .filter(|it| matches!(it, Record::Room(_)));
     assert_eq!(copies.count(), 0, "no copy of the entry is kept");
-    // The operator edits the entry, and starts the proxy again.
+    // The operator edits the entry and restarts the proxy.
     scenario.focus.config.rooms = vec![
         RoomRules {
             max_participants: Some(7),
@@ -214,7 +214,7 @@ fn what_management_decides_leaves_the_rest_of_the_configuration_as_it_is_edited(
         [&UserUri::new("sip:boss@example.com")];
     assert_eq!(boss.role, Role::Moderator);
     assert_eq!(scenario.focus.room_count(), 1);
-    // 'end' takes it back.
+    // `end` deletes it.
     scenario.look_up(Query::Room(room.clone()));
     assert_eq!(
         scenario.manage(|focus, now| focus.end_room(now, &room)),

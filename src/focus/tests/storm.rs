@@ -1,10 +1,10 @@
-//! Many subscribers and many joins: what is written, sent and remembered stays in bounds.
+//! Many subscribers and many joins: work, traffic and memory stay in bounds.
 
 use super::*;
 
 const HALL: &str = "sip:hall@example.com";
 
-/// A room as large as one wants; nobody is over UDP.
+/// A room of any size; no subscriber uses UDP.
 fn hall(roster_limit: usize) -> Scenario {
     Scenario::with(Config {
         rooms: vec![
@@ -20,7 +20,7 @@ fn hall(roster_limit: usize) -> Scenario {
     })
 }
 
-/// Somebody who watches and rebuilds the roster from what comes.
+/// A subscriber that rebuilds the roster from its documents.
 #[derive(Default)]
 struct Watcher {
     notifies: usize,
@@ -31,7 +31,7 @@ struct Watcher {
 struct Audience {
     scenario: Scenario,
     subscribers: HashMap<String, Watcher>,
-    /// Of the last answer.
+    /// To tag of the last answer.
     to_tag: Option<String>,
 }
 
@@ -165,7 +165,7 @@ fn e11_a_thousand_watch_a_thousand_join() {
     let mut truth = audience.scenario.truth(HALL, false);
     let mut heard = std::collections::HashSet::new();
     for (user, watcher) in &audience.subscribers {
-        // The rebuilding is the same for all who got the same octets.
+        // Subscribers with the same octets rebuild the same roster.
         let heard_before = watcher
             .bodies
             .iter()

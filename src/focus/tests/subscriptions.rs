@@ -1,11 +1,11 @@
-//! Subscriptions by the letter of RFC 6665 and 6446.
+//! Subscriptions according to RFC 6665 and 6446.
 
 use super::*;
 
 const HALL: &str = "sip:hall@example.com";
 const CONFERENCE: (&str, &str) = ("Event", "conference");
 
-/// SUBSCRIBE to a room that is always there; the answer.
+/// Subscribes to a permanent room and returns the answer.
 fn subscribe(scenario: &mut Scenario, phone: &mut Phone, headers: &[(&str, &str)]) -> Reply {
     let transaction = scenario.begin(phone, "SUBSCRIBE", HALL, headers, "");
     let reply = scenario.reply_to(transaction).expect("an answer").clone();
@@ -35,7 +35,7 @@ fn notified<'a>(scenario: &'a Scenario, header: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Seconds between the NOTIFYs of the next `seconds`, one participant a second joining.
+/// Seconds between the NOTIFYs of the next `seconds`, while one participant a second joins.
 fn pace(scenario: &mut Scenario, seconds: u64) -> Vec<u64> {
     let mut at = Vec::new();
     for second in 0..seconds {
@@ -70,7 +70,7 @@ fn outcome(scenario: &mut Scenario, code: u16, headers: Headers) {
     });
 }
 
-/// Something changes that subscribers must see.
+/// A change that subscribers must see.
 fn change(scenario: &mut Scenario) {
     let room = RoomUri::new(HALL);
     let conference = scenario.focus.rooms.conference_mut(&room);
@@ -177,7 +177,7 @@ fn e04_refresh_and_fetch_are_answered_at_once_and_full() {
     );
 }
 
-/// How many NOTIFYs the next seconds bring.
+/// Number of NOTIFYs in the next seconds.
 fn notifies(scenario: &mut Scenario, seconds: u64) -> usize {
     scenario.pass(seconds);
     scenario.transcript().matches("< NOTIFY").count()
@@ -216,7 +216,7 @@ fn e04_fetches_of_one_user_have_a_pace() {
     );
     assert_eq!(notifies(&mut scenario, 0), 8);
     assert_eq!(notifies(&mut scenario, 5), 8);
-    // Who asks rarely is not kept waiting by it.
+    // A user with few requests does not wait for the others.
     let mut bob = scenario.phone("bob");
     subscribe(&mut scenario, &mut bob, &fetch);
     assert_eq!(notifies(&mut scenario, 0), 1);
@@ -250,8 +250,8 @@ fn e03_the_watchers_of_a_room_are_bounded() {
     assert_eq!(reply.code, 200, "strangers keep no participant out");
 }
 
-/// What the second NOTIFY of watchers is, by how they signed, when somebody joins a room of
-/// `users`.
+/// The second NOTIFY of subscribers when a user joins a room of `users`, by User-Agent and
+/// Last-Notify-Version.
 fn second_documents(users: usize) -> String {
     let mut scenario = Scenario::with(Config {
         full_notify_limit: 20,

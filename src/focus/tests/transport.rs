@@ -1,11 +1,11 @@
-//! How MSRP comes to the switch: TCP, TLS, and who connects.
+//! MSRP transports to the switch: TCP, TLS, and the connecting side.
 
 use super::*;
 use crate::control::Setup;
 use crate::wire::fingerprint::{Fingerprint, HashFunction};
 use std::net::SocketAddr;
 
-/// A TCP and a TLS listener, and a room that takes TLS only.
+/// A TCP and a TLS listener, and a room for TLS only.
 fn both() -> Config {
     let mut config = config();
     config.listen.push(Listen {
@@ -54,7 +54,7 @@ fn c80_tls_is_mirrored_on_the_tls_listener() {
     assert!(!body.contains("fingerprint"), "{body}");
 }
 
-/// The same from a browser, by `ws:` or `wss:`.
+/// The same from a browser, over `ws:` or `wss:`.
 fn web(offer: &str, scheme: &str) -> String {
     offer
         .replace("msrp://", &format!("{scheme}://"))
@@ -89,7 +89,7 @@ fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
             ("msrp", 2857, "TCP/MSRP", "ws"),
         ),
         ("dave", offer("dave"), ("msrp", 2855, "TCP/MSRP", "tcp")),
-        // A relay comes by TCP, whoever is behind it.
+        // A relay comes over TCP, whatever its client uses.
         (
             "erin",
             offer("erin").replace("a=path:", "a=path:msrp://192.0.2.7:2855;tcp "),
@@ -108,7 +108,7 @@ fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
             path.is_some_and(|it| it.ends_with(&format!(";{transport}"))),
             "{name}: {body}"
         );
-        // What is said within the dialog stays what it is.
+        // Requests within the dialog keep the transport.
         scenario.ack(&mut phone, ROOM, "");
         assert_eq!(
             invite(&mut scenario, &mut phone, ROOM, &offered).0,
@@ -122,6 +122,10 @@ fn w05_websocket_clients_see_ws_paths_and_tls_in_the_m_line() {
     assert_eq!(invite(&mut scenario, &mut phone, room, &plain).0, 488);
     let safe = web(&secure(&offer("frank")), "msrps");
     assert_eq!(invite(&mut scenario, &mut phone, room, &safe).0, 200);
+    // A browser's fingerprint is that of its DTLS: the WebSocket has no client certificate.
+    let mut phone = scenario.phone("gina");
+    let media = web(&secure(&offer("gina")), "msrps") + "a=fingerprint:md2 00:11\r\n";
+    assert_eq!(invite(&mut scenario, &mut phone, room, &media).0, 200);
 }
 
 #[test]
@@ -287,7 +291,7 @@ fn a_listener_at_one_address_is_told_by_that_address() {
             "msrp://[2001:db8::5]:2856/",
             "IN IP6 2001:db8::5",
         ),
-        // Its SIP came by IPv4: it has that, too.
+        // The client's SIP came over IPv4: it has IPv4, too.
         (
             &["0.0.0.0:2855"],
             over_ipv6("alice"),
@@ -320,7 +324,7 @@ fn families_that_cannot_meet_are_488() {
     let mut phone = scenario.phone("bob");
     let (code, _) = invite(&mut scenario, &mut phone, ROOM, &over_ipv6("bob"));
     assert_eq!(code, 200);
-    // Where we connect, no listener matters.
+    // Listeners do not matter when we connect.
     let mut phone = scenario.phone("carol");
     let passive = offer("carol").replace("a=setup:active", "a=setup:passive");
     let (code, _) = invite(&mut scenario, &mut phone, ROOM, &passive);

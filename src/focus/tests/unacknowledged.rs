@@ -1,4 +1,4 @@
-//! A 2xx until its ACK: not yet left, refused by the host, repeated.
+//! A 2xx until its ACK: before it leaves, refused by the host, repeated.
 
 use super::*;
 use crate::focus::call::unacknowledged::MAX_REPEATED;
@@ -28,7 +28,7 @@ fn f16_nothing_is_acknowledged_before_the_200_has_left() {
     let mut scenario = Scenario::new();
     let mut phone = scenario.phone("alice");
     let transaction = granted(&mut scenario, &mut phone);
-    // Of a 487 that the host gave: it has the same tag and number.
+    // The ACK of a 487 that the host gave: it has the same tag and number.
     scenario.ack(&mut phone, ROOM, "");
     scenario.transcript();
     scenario.feed(Input::Unanswered(transaction));
@@ -160,7 +160,7 @@ fn f16_a_reinvite_without_2xx_changes_nothing() {
     let amended = scenario.admissions.last().expect("an amendment");
     assert!(amended.peer.sends, "the switch knows it again as it was");
     assert_eq!(scenario.truth(ROOM, false).users, before.users);
-    // All but the number of the peer's last request.
+    // The whole state except the number of the peer's last request.
     for (key, record) in &mut scenario.kept {
         if let (Record::Endpoint(now), Some(Record::Endpoint(then))) = (record, kept.get(key)) {
             assert!(now.dialog.remote_cseq >= then.dialog.remote_cseq);
@@ -256,7 +256,7 @@ fn an_invite_that_comes_again_gets_the_same_200_again() {
     let first = scenario.reply_to(first).expect("an answer").clone();
     assert!(first.until_ack);
     scenario.pass(12);
-    // The host has forgotten the transaction, and makes another.
+    // The host has forgotten the transaction and makes another.
     let again = |scenario: &mut Scenario, phone: &mut Phone| {
         phone.cseq = 0;
         let transaction = scenario.begin(phone, "INVITE", ROOM, &[], &offer("alice"));
@@ -268,7 +268,7 @@ fn an_invite_that_comes_again_gets_the_same_200_again() {
     assert_eq!(second.to_tag, first.to_tag);
     assert_eq!(scenario.focus.counts().participants, 1);
     assert_eq!(scenario.focus.counts().dialogs, 1);
-    // A copy that came by another way is no retransmission.
+    // A copy that came another way is not a retransmission.
     let mut fork = Phone {
         via: "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK2",
         ..phone.clone()

@@ -1,16 +1,16 @@
-//! Who sees what of whom (rows E12, E13).
+//! Visibility of users to each other (rows E12, E13).
 
 use super::*;
 
 const HALL: &str = "sip:hall@example.com";
 
-/// A hall with the moderator boss, alice who asked for privacy, and bob; all watch, and so
-/// does an outsider.
+/// A hall with the moderator boss, alice with privacy, and bob; all of them watch, and so does an
+/// outsider.
 fn masquerade() -> Scenario {
     masquerade_of(&["alice"])
 }
 
-/// The same, with these who asked for privacy.
+/// The same, with privacy for these users.
 fn masquerade_of(masked: &[&str]) -> Scenario {
     let mut scenario = Scenario::with(Config {
         rooms: vec![
@@ -46,7 +46,7 @@ fn enter_masked(scenario: &mut Scenario) -> Phone {
     alice
 }
 
-/// What was sent to somebody, as octets.
+/// The octets sent to a user.
 fn heard(scenario: &Scenario, user: &str) -> String {
     let all = scenario
         .sent
@@ -60,7 +60,7 @@ fn heard(scenario: &Scenario, user: &str) -> String {
 fn e13_nothing_tells_who_the_anonymous_are() {
     let mut scenario = masquerade();
     assert_eq!(users(&scenario.rosters["bob"]), "anonymous1=+ bob=+ boss=+");
-    // Whatever happens to her, alice stays nobody.
+    // Alice stays anonymous throughout.
     let mut second = enter_masked(&mut scenario);
     scenario.pass(6);
     scenario.request(&mut second, "BYE", HALL, &[], "");
@@ -164,7 +164,7 @@ fn e13_what_the_anonymous_publish_stays_unsaid() {
     assert!(!heard(&scenario, "bob").contains("in person"));
 }
 
-/// What bob and an outsider are sent while somebody comes and goes under privacy, and the
+/// The documents sent to bob and an outsider while a user joins and leaves with privacy, and the
 /// moderator, the newcomer and a mixer publish about alice.
 fn published_about(newcomer: &str) -> Vec<(String, String)> {
     let mut scenario = masquerade_of(&[]);
@@ -327,7 +327,7 @@ fn e13_naming_somebody_as_referrer_tells_nothing_of_them() {
     assert_eq!(by, Some(ALICE), "what she said, whoever is in");
 }
 
-/// bob asks the room to call alice, who is in under privacy.
+/// Bob invites alice, who is in with privacy.
 fn call_alice(scenario: &mut Scenario) {
     let mut bob = scenario.phone("bob");
     let headers = [("Refer-To", "<sip:alice@example.com>")];
@@ -350,7 +350,7 @@ fn e13_whoever_invites_an_address_does_not_learn_its_number() {
         let mask = user_as_shown(&scenario, watcher, MASK).expect("who is in");
         assert_eq!(mask.endpoints.len(), 1, "{watcher}");
     }
-    // What becomes of the call says nothing of her either.
+    // The outcome of the call does not reveal her, either.
     let before = heard(&scenario, "bob").len();
     scenario.party_answers("alice", 486, &[], "");
     scenario.pass(30);

@@ -1,16 +1,15 @@
-//! The rates a subscriber asks for (RFC 6446): how often NOTIFYs may come at most, and how
-//! often they must come at least.
+//! Event rates of a subscriber (RFC 6446): the maximum and minimum rates of NOTIFYs.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 use crate::wire::sip::Params;
 
-/// The history of the adaptive minimum rate covers so many NOTIFYs (RFC 6446 §7.4: several
-/// times the reciprocal of the rate).
+/// Number of NOTIFYs in the history of the adaptive minimum rate (RFC 6446 §7.4: several times the
+/// reciprocal of the rate).
 const PERIOD_IN_NOTIFIES: f64 = 10.0;
 
-/// What was agreed with one subscriber; hardly anybody asks for rates.
+/// The rates agreed with one subscriber; few subscribers ask for rates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::focus) struct EventRates(Option<Box<Agreed>>);
 
@@ -31,8 +30,8 @@ struct Adaptive {
 }
 
 impl EventRates {
-    /// Reads the parameters of an Event header. A subscriber gets nothing faster than `pace`
-    /// between two NOTIFYs (§5.2, §6.3), and at least one before it expires (§5.3).
+    /// Reads the parameters of an Event header. The time between two NOTIFYs is never below `pace`
+    /// (§5.2, §6.3), and at least one NOTIFY comes before the subscription expires (§5.3).
     pub(in crate::focus) fn agree(event: &Params, pace: Duration, expires: Duration) -> Self {
         let fastest = rate_of(pace);
         let rate = |name| positive(event.value(name)?).map(|rate| rate.min(fastest));
@@ -96,7 +95,7 @@ impl EventRates {
     }
 }
 
-/// `1*2DIGIT ["." 1*10DIGIT]`, more than zero (§9.2); anything else is as if it were not there.
+/// `1*2DIGIT ["." 1*10DIGIT]`, more than zero (§9.2); other values are ignored.
 fn positive(text: &str) -> Option<f64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str, most| {
@@ -109,7 +108,7 @@ fn positive(text: &str) -> Option<f64> {
 }
 
 fn rate_of(span: Duration) -> f64 {
-    // 99.9999999999 is the largest the grammar knows.
+    // 99.9999999999 is the largest value of the grammar.
     (1.0 / span.as_secs_f64()).min(99.0)
 }
 

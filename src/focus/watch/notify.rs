@@ -1,4 +1,4 @@
-//! NOTIFY: when, what, and what its answer means (RFC 6665 §4.2.2, 6446, 4575 §3.6–3.9).
+//! NOTIFY: its time, its contents and its answer (RFC 6665 §4.2.2, 6446, 4575 §3.6–3.9).
 
 use crate::focus::Role;
 use crate::focus::ids::{EndpointId, SubscriptionId};
@@ -22,27 +22,29 @@ use crate::time::Moment;
 use crate::wire::conference_info::MEDIA_TYPE;
 use crate::wire::sip::{Headers, Method, Params, Response};
 
-/// Answers to NOTIFY that end the subscription (RFC 6665 §4.2.2, row E33); 408 is also what
-/// a time-out looks like.
+/// Answers to NOTIFY that end the subscription (RFC 6665 §4.2.2, row E33); 408 also stands for a
+/// time-out.
 const FATAL: [u16; 14] = [
     404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
 ];
-/// Other refusals in a row after which nobody is there any more.
+/// Consecutive other refusals after which the subscriber counts as gone.
 const MAX_FAILURES: u32 = 5;
-/// Longest wait a subscriber may ask for with Retry-After; it can also subscribe less.
+/// Longest Retry-After of a subscriber that we follow; for fewer NOTIFYs it can end the
+/// subscription.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// NOTIFYs sent in one turn: some 20 µs each, so that nothing else waits a millisecond longer.
+/// NOTIFYs sent in one turn. Each takes some 20 µs, so that a turn delays other work by less than a
+/// millisecond.
 const NOTIFIES_PER_TURN: usize = 32;
-/// The host copies each; half a megabyte takes it about as long.
+/// Octets sent in one turn. The host copies each octet; half a megabyte takes it about as long.
 const OCTETS_PER_TURN: usize = 512 * 1024;
-/// Subscribers whose NOTIFYs fall into the same part of `notify_interval` get theirs
-/// together, for they share one document.
+/// Subscribers whose NOTIFYs fall into the same part of `notify_interval` get them at the same
+/// time, because they share one document.
 const PARTS_OF_INTERVAL: u32 = 20;
-/// Largest document in a datagram: 65,507 octets less what headers of a long route need.
+/// Largest document in a datagram: 65,507 octets less the headers of a long route.
 const MAX_DATAGRAM: usize = 60_000;
 
 impl Focus {
-    /// Asks for a NOTIFY at once, as soon as none is in flight. What is last stays last.
+    /// Makes a NOTIFY due at once, or as soon as none is in flight. A final NOTIFY stays final.
     pub(in crate::focus) fn make_due(&mut self, now: Moment, id: SubscriptionId, due: Due) {
         let Some(subscription) = self.watch.subscription_mut(id) else {
             return;
@@ -54,8 +56,8 @@ impl Focus {
         self.schedule(now, id);
     }
 
-    /// Something changed that subscribers must see: those who knew everything get a NOTIFY
-    /// as soon as their pace allows; the others have one coming anyway.
+    /// Handles a change that subscribers must see: those who were up to date get a NOTIFY as soon
+    /// as their pace allows; the others have one scheduled anyway.
     pub(in crate::focus) fn conference_changed(&mut self, now: Moment, room: &RoomUri) {
         let limit = self.config.roster_limit;
         let Some(conference) = self.rooms.conference_mut(room) else {
@@ -72,7 +74,7 @@ impl Focus {
         }
     }
 
-    /// Documents that nobody was given for a while are forgotten.
+    /// Drops documents that were not used for a while.
     pub(in crate::focus) fn cool_down(&mut self, now: Moment) {
         self.watch.cool_down(now);
         self.watch.idle_timer = None;
@@ -86,7 +88,7 @@ impl Focus {
         }
     }
 
-    /// Subscribers see how the calls stand that this input changed.
+    /// Shows subscribers the endpoints whose call state this input changed.
     pub(in crate::focus) fn show_presences(&mut self, now: Moment) {
         let touched: Vec<_> = self.rooms.endpoints().touched().copied().collect();
         for id in touched {
@@ -110,7 +112,7 @@ impl Focus {
         }
     }
 
-    /// Arms the timer for the next NOTIFY of a subscription, if there is anything to say.
+    /// Arms the timer for the next NOTIFY of a subscription, if it needs one.
     fn schedule(&mut self, now: Moment, id: SubscriptionId) {
         let interval = self.config.notify_interval;
         let Some(subscription) = self.watch.subscription_mut(id) else {
@@ -151,7 +153,7 @@ impl Focus {
         self.timers.disarm(subscription.notify_timer.replace(timer));
     }
 
-    /// A NOTIFY is due: it waits for its turn.
+    /// Queues a NOTIFY whose time has come.
     pub(in crate::focus) fn enqueue(&mut self, now: Moment, id: SubscriptionId) {
         if let Some(subscription) = self.watch.subscription_mut(id)
             && !std::mem::replace(&mut subscription.queued, true)
@@ -161,7 +163,7 @@ impl Focus {
         }
     }
 
-    /// Sends some of the NOTIFYs that are due; the deadline brings the rest.
+    /// Sends some of the queued NOTIFYs; the deadline brings the rest.
     pub(in crate::focus) fn notify_some(&mut self, now: Moment) {
         let mut octets = 0;
         for _ in 0..NOTIFIES_PER_TURN {
@@ -184,7 +186,7 @@ impl Focus {
         }
     }
 
-    /// Sends the NOTIFY that is due, unless one is in flight; how many octets it carries.
+    /// Sends the next NOTIFY, unless one is in flight; returns the octets of its body.
     fn notify(&mut self, now: Moment, id: SubscriptionId) -> Option<usize> {
         let subscription = self.watch.subscription_mut(id)?;
         subscription.queued = false;
@@ -227,7 +229,7 @@ impl Focus {
         Some(octets)
     }
 
-    /// The document for the next NOTIFY; notes what the subscriber knows after it.
+    /// The document for the next NOTIFY; notes what the subscriber has seen with it.
     fn next_document(&mut self, now: Moment, id: SubscriptionId) -> Option<Bytes> {
         let subscription = self.watch.subscription_mut(id)?;
         let version = subscription.version + 1;
@@ -236,13 +238,13 @@ impl Focus {
                 let document = document::deleted(&subscription.room);
                 Some(document.template(None).with_version(version).into())
             }
-            // Who may not watch any more is told that, and nothing of the room.
+            // A subscriber who may not watch any more learns nothing else about the room.
             Due::Last(Termination::Rejected) => Some(Bytes::new()),
             _ => self.state_document(now, id, version),
         }
     }
 
-    /// What there is to tell of the conference, if there is anything.
+    /// The state of the conference for this subscriber; `None` without changes to show.
     fn state_document(&mut self, now: Moment, id: SubscriptionId, version: u32) -> Option<Bytes> {
         let (subscription, audience) = self.watch.with_audience(id)?;
         let (conference, endpoints) = self.rooms.with_endpoints(&subscription.room)?;
@@ -278,7 +280,7 @@ impl Focus {
         body
     }
 
-    /// A NOTIFY has its outcome.
+    /// Handles the outcome of a NOTIFY.
     pub(in crate::focus) fn notified(
         &mut self,
         now: Moment,
@@ -338,7 +340,7 @@ impl Focus {
 }
 
 impl Subscription {
-    /// What the subscriber may see at present.
+    /// The view of the subscriber at present.
     pub(in crate::focus) fn current_view(&self, conference: &Conference) -> View {
         let participant = conference.participants.get(&self.user);
         let role = participant.map(|participant| participant.role);
@@ -350,10 +352,10 @@ impl Subscription {
         View::of(&self.user, role, is_in, crowded)
     }
 
-    /// When the next change may be told.
+    /// When the next change may be sent.
     fn earliest(&self, now: Moment, interval: Duration) -> Moment {
         let pace = interval.max(self.rates.shortest());
-        // Who refuses is asked less and less often.
+        // After each refusal the pause doubles.
         let pace = pace * 2u32.pow(self.failures.saturating_sub(1));
         let after_last = match self.last_sent {
             Some(sent) if sent + pace > now => (sent + pace).round_up(interval / PARTS_OF_INTERVAL),
@@ -362,8 +364,8 @@ impl Subscription {
         after_last.max(self.not_before.unwrap_or(now))
     }
 
-    /// When the full document comes that a SUBSCRIBE asked for: at once, but within the pace
-    /// of full documents.
+    /// When the full document for a SUBSCRIBE is sent: at once, but within the pace of full
+    /// documents.
     fn full_due(&self, now: Moment, interval: Duration) -> Moment {
         let after_last = self.full_sent.map(|sent| sent + interval);
         [after_last, self.full_from]
@@ -372,13 +374,13 @@ impl Subscription {
             .fold(now, Moment::max)
     }
 
-    /// When the next NOTIFY must come even if nothing has changed (RFC 6446 §6, §7).
+    /// When a NOTIFY must be sent even without changes (RFC 6446 §6, §7).
     fn latest(&self, now: Moment) -> Option<Moment> {
         let sent = self.last_sent?;
         Some((sent + self.rates.longest()?).max(now))
     }
 
-    /// What the next document must tell.
+    /// The scope of the next document.
     fn scope(
         &self,
         now: Moment,
@@ -388,7 +390,7 @@ impl Subscription {
     ) -> Scope {
         let in_full = match self.merging {
             Merging::Never => true,
-            // In a small room the whole list costs nothing, and cannot be put together wrongly.
+            // In a small room the full list is cheap, and clients cannot merge it wrongly.
             Merging::Unknown => (1..=full_notify_limit).contains(&conference.participants.len()),
             Merging::Shown => false,
         };
@@ -407,7 +409,7 @@ impl Subscription {
         }
     }
 
-    /// A 2xx to NOTIFY may ask for other rates (RFC 6446 §9.3).
+    /// Adjusts the rates to those in a 2xx to NOTIFY (RFC 6446 §9.3).
     fn adjust_rates(&mut self, now: Moment, interval: Duration, response: Option<&Response>) {
         let event = response.and_then(|response| response.headers.first("Event"));
         if let Some((package, params)) = event.map(|e| e.split_once(';').unwrap_or((e, "")))

@@ -1,4 +1,4 @@
-//! Rooms take turns: a storm in one of them must not delay what others have to say.
+//! Fair scheduling of NOTIFYs: rooms take turns, so that a storm in one does not delay the others.
 
 use crate::focus::ids::SubscriptionId;
 use std::collections::{HashMap, VecDeque};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::control::RoomUri;
 use crate::time::Moment;
 
-/// Subscriptions whose NOTIFY is due.
+/// Subscriptions with a NOTIFY to send.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct NotifyQueue {
-    /// The rooms that have some, next one first.
+    /// Rooms with such subscriptions, next one first.
     rooms: VecDeque<RoomUri>,
     waiting: HashMap<RoomUri, VecDeque<SubscriptionId>>,
     since: Option<Moment>,
@@ -27,7 +27,8 @@ impl NotifyQueue {
         waiting.push_back(id);
     }
 
-    /// The next one, of the room that has waited longest; and whether it was the last of it.
+    /// The next subscription, from the room that has waited longest, and whether it was the last of
+    /// that room.
     pub(in crate::focus) fn pop(&mut self) -> Option<(SubscriptionId, RoomUri, bool)> {
         let room = self.rooms.pop_front()?;
         let waiting = self.waiting.get_mut(&room)?;
@@ -44,29 +45,29 @@ impl NotifyQueue {
         Some((id, room, last))
     }
 
-    /// How many wait.
+    /// Number of waiting subscriptions.
     pub(in crate::focus) fn len(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
     }
 
-    /// Since when somebody has waited.
+    /// When the longest wait began.
     pub(in crate::focus) fn since(&self) -> Option<Moment> {
         self.since
     }
 }
 
-/// How long a host's transaction layer keeps a request after its answer (`wt_timer`).
+/// Time a host's transaction layer keeps a request after its answer (`wt_timer`).
 const KEPT: Duration = Duration::from_secs(5);
-/// What it keeps of a small request: the request twice and its bookkeeping.
+/// Octets the transaction layer keeps of a small request: the request twice and its bookkeeping.
 const OVERHEAD: usize = 10_000;
 
-/// The host's memory that NOTIFYs take: large documents for many subscribers wait rather
-/// than fill it up.
+/// Budget of the host's memory for NOTIFYs: large documents for many subscribers wait instead of
+/// filling the memory.
 #[derive(Debug)]
 pub(in crate::focus) struct Budget {
-    /// Octets that may be taken at once, and again every [`KEPT`].
+    /// Octets available at once, and again every [`KEPT`].
     octets: usize,
-    /// Octets taken and not given back by `at`.
+    /// Octets in use at the time `at`.
     taken: usize,
     at: Option<Moment>,
 }
@@ -80,7 +81,7 @@ impl Budget {
         }
     }
 
-    /// Takes what a NOTIFY with a body of this size needs.
+    /// Takes the memory for a NOTIFY with a body of this size.
     pub(in crate::focus) fn take(&mut self, now: Moment, body: usize) {
         let passed = self
             .at
@@ -90,7 +91,7 @@ impl Budget {
         self.at = Some(now);
     }
 
-    /// When there is something to take again.
+    /// When memory is available again.
     pub(in crate::focus) fn free_at(&self) -> Option<Moment> {
         let excess = self.taken.checked_sub(self.octets)? + 1;
         let wait = KEPT.mul_f64(excess as f64 / self.octets as f64);

@@ -1,5 +1,5 @@
-//! PUBLISH (RFC 3903): what participants and external mixers say about a conference becomes
-//! part of its document. On only where the script hands PUBLISH over.
+//! PUBLISH (RFC 3903): publications of participants and external mixers become part of the
+//! conference's document. Active only if the script hands PUBLISH over.
 
 use crate::focus::Role;
 use crate::focus::ids::PublicationId;
@@ -20,11 +20,11 @@ use crate::time::Moment;
 use crate::wire::conference_info::{self as info, MEDIA_TYPE};
 use crate::wire::sip::Request;
 
-/// Publications of one room: every moderator's client and some mixers.
+/// Publications per room: every moderator's client and some mixers.
 const MAX_PUBLICATIONS: usize = 256;
-/// Publications of one user in a room: one a device.
+/// Publications per user in a room: one per device.
 const MAX_PUBLICATIONS_OF_USER: usize = 8;
-/// Octets of all publications of a room: the document of some 600 users.
+/// Octets of all publications of a room: a document of some 600 users.
 const MAX_OCTETS: usize = 256 * 1024;
 
 impl Focus {
@@ -81,8 +81,8 @@ impl Focus {
         Ok(())
     }
 
-    /// Participants publish about themselves; moderators, and whom the script calls one,
-    /// about everything (the answer: true).
+    /// Checks that the user may publish, and returns whether about everything. Participants publish
+    /// about themselves; moderators, including those named by the script, about everything.
     fn may_publish(
         &self,
         incoming: &Incoming,
@@ -114,7 +114,8 @@ impl Focus {
             .map(|(id, _)| *id)
     }
 
-    /// Whether somebody publishes from behind a number; what was begun before goes on as it was.
+    /// Whether the user publishes as an anonymous participant; an existing publication keeps its
+    /// state.
     fn is_masked(&self, room: &RoomUri, user: &UserUri, known: Option<PublicationId>) -> bool {
         let Some(conference) = self.rooms.conference(room) else {
             return false;
@@ -205,8 +206,8 @@ impl Focus {
         }
     }
 
-    /// What somebody who has left said while they were in counts no more. The conference goes on
-    /// until everybody has been told who left.
+    /// Removes the publications that a user made as a participant, after they left. The conference
+    /// goes on until every subscriber has seen who left.
     pub(in crate::focus) fn unpublish_all_of(
         &mut self,
         now: Moment,
@@ -230,7 +231,7 @@ impl Focus {
         }
     }
 
-    /// The conference has ended.
+    /// Drops the publications of a conference that has ended.
     pub(in crate::focus) fn forget_publications(&mut self, conference: &mut Conference) {
         for publication in self.rooms.take_publications(conference) {
             self.timers.disarm(Some(publication.expiry));

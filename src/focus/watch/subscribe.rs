@@ -1,5 +1,5 @@
-//! The notifier of the conference event package (RFC 6665 §4.2, RFC 4575 §3): SUBSCRIBE and
-//! what it grants. What goes out to subscribers is in `notify`.
+//! The notifier of the conference event package (RFC 6665 §4.2, RFC 4575 §3): SUBSCRIBE and its
+//! answer. `notify` sends the NOTIFYs.
 
 use crate::focus::ids::SubscriptionId;
 use crate::focus::sip::cause::Cause;
@@ -86,8 +86,8 @@ impl Focus {
         Ok(())
     }
 
-    /// Whether this caller may watch this room (row E03). An ad hoc room exists as long as
-    /// somebody is in, a configured one always.
+    /// Whether this caller may watch this room (row E03). An ad hoc room exists while it has
+    /// participants, a configured one always.
     pub(in crate::focus) fn check_subscriber(
         &self,
         room: &RoomUri,
@@ -104,7 +104,7 @@ impl Focus {
         caller.may(ask)
     }
 
-    /// The conference of a watched room; a configured room gets one when first watched.
+    /// The conference of a watched room; the first subscription creates that of a configured room.
     pub(in crate::focus) fn watched(&mut self, room: &RoomUri) -> Option<&mut Conference> {
         if !self.rooms.conferences().contains_key(room) {
             let policy = self.policy(room, Some(false))?;
@@ -113,7 +113,7 @@ impl Focus {
         self.rooms.conference_mut(room)
     }
 
-    /// The granted duration (RFC 6665 §4.2.1.1): never longer than asked; zero is a fetch.
+    /// The granted duration (RFC 6665 §4.2.1.1): at most the requested one; zero is a fetch.
     pub(in crate::focus) fn expires(&self, request: &Request) -> Verdict<Duration> {
         let most = self.config.subscription_expires;
         let Some(text) = request.headers.first("Expires") else {
@@ -157,7 +157,7 @@ impl Focus {
         })
     }
 
-    /// The 200 and the NOTIFY that follows every accepted SUBSCRIBE.
+    /// Sends the 200 and the NOTIFY that follows every accepted SUBSCRIBE.
     fn grant(
         &mut self,
         now: Moment,
@@ -202,7 +202,7 @@ impl Focus {
         self.make_due(now, id, Due::Last(Termination::Timeout));
     }
 
-    /// Ends a user's subscriptions to a room because it may not watch any more.
+    /// Ends a user's subscriptions to a room after they lost the right to watch it.
     pub(in crate::focus) fn reject_subscriber(
         &mut self,
         now: Moment,
@@ -215,7 +215,7 @@ impl Focus {
     }
 }
 
-/// Row E01: who names types must name ours; without Accept it is this one.
+/// Row E01: an Accept header must include our type; without Accept our type is the default.
 fn check_accept(request: &Request) -> Verdict<()> {
     let accepted = request.headers.elements("Accept");
     let takes = |range: &&str| {

@@ -1,4 +1,4 @@
-//! Who watches a conference.
+//! The subscribers of a conference.
 
 use crate::focus::ids::SubscriptionId;
 use crate::focus::roster::view::Seen;
@@ -10,21 +10,21 @@ use crate::control::UserUri;
 use crate::focus::room::permission::MAX_WATCHERS;
 use crate::time::Moment;
 
-/// Full documents that a user gets at once by asking, and again every `notify_interval`: one
+/// Full documents that a user gets at once on request, and again every `notify_interval`: a
 /// SUBSCRIBE of 400 octets brings a whole roster.
 const MAX_ON_DEMAND: u32 = 8;
 
-/// The subscriptions of one conference. Everything here costs the logarithm of their number
-/// at most.
+/// The subscriptions of one conference. Every operation on one subscription takes logarithmic time.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Subscribers {
     seen: BTreeMap<SubscriptionId, Seen>,
     by_user: BTreeSet<(UserUri, SubscriptionId)>,
-    /// Those that know everything and wait for the next change.
+    /// Up-to-date subscriptions that wait for the next change.
     quiet: BTreeSet<SubscriptionId>,
-    /// How many have been told of which departures.
+    /// Number of subscriptions per revision up to which departures were deleted.
     buried: BTreeMap<u64, usize>,
-    /// Users who asked for full documents lately, and until when those last at their pace.
+    /// Users with recent requests for full documents, and the time until which these use up their
+    /// pace.
     asked: HashMap<UserUri, Moment>,
 }
 
@@ -36,7 +36,7 @@ impl Subscribers {
         self.by_user.insert((user.clone(), id));
     }
 
-    /// Removes a subscription, if it is one of these.
+    /// Removes a subscription, if it is in the set.
     pub(in crate::focus) fn remove(&mut self, id: SubscriptionId, user: &UserUri) {
         let Some(seen) = self.seen.remove(&id) else {
             return;
@@ -46,7 +46,7 @@ impl Subscribers {
         self.by_user.remove(&(user.clone(), id));
     }
 
-    /// Notes what a subscriber has been shown.
+    /// Notes what a subscriber has seen.
     pub(in crate::focus) fn show(&mut self, id: SubscriptionId, now: Seen) {
         if let Some(seen) = self.seen.get_mut(&id) {
             let before = std::mem::replace(seen, now);
@@ -64,7 +64,7 @@ impl Subscribers {
         }
     }
 
-    /// Every departure up to this revision has been told to everybody to the end.
+    /// The revision up to which every subscriber has fully seen all departures.
     pub(in crate::focus) fn all_buried(&self) -> u64 {
         self.buried.keys().next().copied().unwrap_or(u64::MAX)
     }
@@ -76,12 +76,12 @@ impl Subscribers {
         }
     }
 
-    /// Those that waited for a change, oldest first.
+    /// Takes out the subscriptions that waited for a change, oldest first.
     pub(in crate::focus) fn wake(&mut self) -> BTreeSet<SubscriptionId> {
         std::mem::take(&mut self.quiet)
     }
 
-    /// When a user gets the full document that it asks for.
+    /// When a user gets the full document that they request.
     pub(in crate::focus) fn demand(
         &mut self,
         now: Moment,
@@ -99,14 +99,14 @@ impl Subscribers {
         now + until.saturating_since(now).saturating_sub(interval)
     }
 
-    /// Forgets who asked for full documents and has waited since; whether that was everybody.
+    /// Forgets users whose pace allows full documents again; returns whether none are left.
     pub(in crate::focus) fn forget_demands(&mut self, now: Moment) -> bool {
         self.asked.retain(|_, until| *until > now);
         self.asked.shrink_to_fit();
         self.asked.is_empty()
     }
 
-    /// Whose they are.
+    /// The users of the subscriptions.
     pub(in crate::focus) fn users(&self) -> impl Iterator<Item = &UserUri> {
         self.by_user.iter().map(|(user, _)| user)
     }
@@ -118,17 +118,17 @@ impl Subscribers {
         theirs.map(|(_, id)| *id).collect()
     }
 
-    /// All of them, oldest first.
+    /// All subscriptions, oldest first.
     pub(in crate::focus) fn ids(&self) -> Vec<SubscriptionId> {
         self.seen.keys().copied().collect()
     }
 
-    /// How many.
+    /// Number of subscriptions.
     pub(in crate::focus) fn len(&self) -> usize {
         self.seen.len()
     }
 
-    /// Whether nobody watches.
+    /// Whether there are no subscriptions.
     pub(in crate::focus) fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }

@@ -17,7 +17,7 @@ pub(in crate::focus) enum Termination {
     Timeout,
     /// The conference has ended.
     NoResource,
-    /// The subscriber may not watch any more.
+    /// The subscriber may no longer watch.
     Rejected,
 }
 
@@ -32,25 +32,25 @@ impl Termination {
     }
 }
 
-/// What the next NOTIFY carries.
+/// Contents of the next NOTIFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Due {
     /// Nothing, or a partial document if something changed.
     Changes,
     /// The whole document, at once: a SUBSCRIBE was accepted (RFC 6665 §4.2.1.2).
     Full,
-    /// The last one.
+    /// The final NOTIFY.
     Last(Termination),
 }
 
-/// Whether the subscriber puts partial documents together (RFC 4575 §4.6), as many do not.
+/// Whether the subscriber merges partial documents (RFC 4575 §4.6); many do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::focus) enum Merging {
-    /// Its User-Agent says that it does not (`full_notify_agents`).
+    /// Its User-Agent says that it does not merge (`full_notify_agents`).
     Never,
-    /// Nothing is known of it.
+    /// Unknown.
     Unknown,
-    /// It counts the documents it gets (`Last-Notify-Version`).
+    /// It merges: it counts the documents it gets (`Last-Notify-Version`).
     Shown,
 }
 
@@ -59,7 +59,7 @@ pub(in crate::focus) enum Merging {
 pub(in crate::focus) struct Subscription {
     pub(in crate::focus) room: RoomUri,
     pub(in crate::focus) user: UserUri,
-    /// What the script says the subscriber is.
+    /// The role that the script gives the subscriber.
     pub(in crate::focus) role: Option<Role>,
     pub(in crate::focus) dialog: Dialog,
     /// The `id` of the Event header, to be echoed (RFC 6665 §8.2.1).
@@ -67,44 +67,44 @@ pub(in crate::focus) struct Subscription {
     pub(in crate::focus) expires: Moment,
     pub(in crate::focus) rates: EventRates,
     pub(in crate::focus) merging: Merging,
-    /// A document for everybody does not fit into its datagrams.
+    /// The whole roster does not fit into its datagrams.
     pub(in crate::focus) narrow: bool,
     /// The version of the last document (row E06: counted per subscription).
     pub(in crate::focus) version: u32,
     pub(in crate::focus) seen: Seen,
-    /// What the last document showed.
+    /// The view of the last document.
     pub(in crate::focus) view: Option<View>,
     pub(in crate::focus) due: Due,
     /// Since when the next NOTIFY is due.
     pub(in crate::focus) due_at: Moment,
-    /// Waits for its turn.
+    /// It is in the queue for NOTIFYs.
     pub(in crate::focus) queued: bool,
-    /// A NOTIFY under way: never two at a time.
+    /// The NOTIFY in flight; there is at most one.
     pub(in crate::focus) in_flight: Option<RequestId>,
-    /// A document was lost on the way: what comes next must be full.
+    /// A document was lost: the next one must be full.
     pub(in crate::focus) gap: bool,
-    /// NOTIFYs in a row that were refused.
+    /// Consecutive refusals of NOTIFYs.
     pub(in crate::focus) failures: u32,
-    /// The subscriber wants no NOTIFY before.
+    /// The subscriber wants no NOTIFY before this time.
     pub(in crate::focus) not_before: Option<Moment>,
     pub(in crate::focus) last_sent: Option<Moment>,
     /// When the last full document went out.
     pub(in crate::focus) full_sent: Option<Moment>,
-    /// The full document that was asked for comes no sooner: its user has asked for many.
+    /// Earliest time of the requested full document: its user has requested many.
     pub(in crate::focus) full_from: Option<Moment>,
     pub(in crate::focus) notify_timer: Option<TimerKey>,
     pub(in crate::focus) expiry_timer: Option<TimerKey>,
 }
 
 impl Subscription {
-    /// Holds what it has in common with others once.
+    /// Shares its texts with other subscriptions.
     pub(in crate::focus) fn share(&mut self, shared: &mut Shared) {
         shared.room(&mut self.room);
         shared.user(&mut self.user);
         shared.dialog(&mut self.dialog);
     }
 
-    /// One that has been told nothing yet, in this run at least: a whole document is due.
+    /// A subscription that has seen no document, at least in this run: a full document is due.
     pub(in crate::focus) fn untold(
         now: Moment,
         room: RoomUri,

@@ -1,4 +1,4 @@
-//! Who watches which room, what they were shown, and whose NOTIFY is next.
+//! All subscriptions: their rooms, the documents for them, and the queue of NOTIFYs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,18 +19,18 @@ use crate::time::Moment;
 pub(in crate::focus) struct Watch {
     pub(in crate::focus) full_notify_agents: Option<Regex>,
     subscriptions: DirtyMap<SubscriptionId, Subscription>,
-    /// NOTIFYs that are due.
+    /// NOTIFYs to send.
     pub(in crate::focus) queue: NotifyQueue,
     pub(in crate::focus) budget: Budget,
     audiences: HashMap<RoomUri, Audience>,
-    /// Rooms whose documents were used, or whose last subscriber has gone, since they were looked
-    /// at last.
+    /// Rooms whose documents were used, or whose last subscriber has gone, since the last check for
+    /// idle documents.
     warm: HashSet<RoomUri>,
-    /// When they are looked at.
+    /// Timer of the next such check.
     pub(in crate::focus) idle_timer: Option<TimerKey>,
 }
 
-/// The subscribers of a room, and what was written for them.
+/// The subscribers of a room, and their documents.
 #[derive(Debug, Default)]
 pub(in crate::focus) struct Audience {
     pub(in crate::focus) subscribers: Subscribers,
@@ -51,7 +51,7 @@ impl Watch {
         }
     }
 
-    /// Who watches a room, if anybody does or did a moment ago.
+    /// The audience of a room, if it has subscribers or had some recently.
     pub(in crate::focus) fn audience(&self, room: &RoomUri) -> Option<&Audience> {
         self.audiences.get(room)
     }
@@ -65,14 +65,14 @@ impl Watch {
         &self.subscriptions
     }
 
-    /// The subscriptions, to say what of them is kept.
+    /// The subscriptions, to collect their changes for the store.
     pub(in crate::focus) fn kept_subscriptions(
         &mut self,
     ) -> &mut DirtyMap<SubscriptionId, Subscription> {
         &mut self.subscriptions
     }
 
-    /// The subscription, which counts as changed from now on.
+    /// The subscription; marks it as changed.
     pub(in crate::focus) fn subscription_mut(
         &mut self,
         id: SubscriptionId,
@@ -80,7 +80,7 @@ impl Watch {
         self.subscriptions.get_mut(&id)
     }
 
-    /// A subscription with the audience it belongs to.
+    /// A subscription and its audience.
     pub(in crate::focus) fn with_audience(
         &mut self,
         id: SubscriptionId,
@@ -90,14 +90,14 @@ impl Watch {
         Some((subscription, audience))
     }
 
-    /// A subscription to a room that is there begins.
+    /// Adds a subscription to an existing room.
     pub(in crate::focus) fn begin(&mut self, id: SubscriptionId, subscription: Subscription) {
         let audience = self.audiences.entry(subscription.room.clone()).or_default();
         audience.subscribers.add(id, &subscription.user);
         self.subscriptions.insert(id, subscription);
     }
 
-    /// A subscription to a room that is there no more: only its last NOTIFY is left.
+    /// Adds a subscription to a room that has gone: it gets only its final NOTIFY.
     pub(in crate::focus) fn begin_without_room(
         &mut self,
         id: SubscriptionId,
@@ -106,7 +106,7 @@ impl Watch {
         self.subscriptions.insert(id, subscription);
     }
 
-    /// A subscription is over.
+    /// Removes a subscription.
     pub(in crate::focus) fn end(&mut self, id: SubscriptionId) -> Option<Subscription> {
         let subscription = self.subscriptions.remove(&id)?;
         if let Some(audience) = self.audiences.get_mut(&subscription.room) {
@@ -116,14 +116,14 @@ impl Watch {
         Some(subscription)
     }
 
-    /// A room is no more: its subscribers watch nothing from now on.
+    /// Detaches the subscribers of a room that has gone.
     pub(in crate::focus) fn disband(&mut self, room: &RoomUri) -> Vec<SubscriptionId> {
         self.warm.remove(room);
         let audience = self.audiences.remove(room);
         audience.map_or(Vec::new(), |it| it.subscribers.ids())
     }
 
-    /// How many watch a room.
+    /// Number of subscriptions to a room.
     pub(in crate::focus) fn watchers(&self, room: &RoomUri) -> usize {
         self.audience(room).map_or(0, |it| it.subscribers.len())
     }
@@ -134,19 +134,19 @@ impl Watch {
         audience.map_or(Vec::new(), |it| it.subscribers.of(user))
     }
 
-    /// The documents of a room are being used.
+    /// Notes that the documents of a room are in use.
     pub(in crate::focus) fn warm_up(&mut self, room: &RoomUri) {
         if !self.warm.contains(room) {
             self.warm.insert(room.clone());
         }
     }
 
-    /// Whether some room is to be looked at.
+    /// Whether some room needs a check for idle documents.
     pub(in crate::focus) fn is_warm(&self) -> bool {
         !self.warm.is_empty()
     }
 
-    /// Forgets the documents of rooms where nothing happens, and audiences without anybody.
+    /// Drops idle documents and empty audiences.
     pub(in crate::focus) fn cool_down(&mut self, now: Moment) {
         let audiences = &mut self.audiences;
         self.warm.retain(|room| {
@@ -163,7 +163,7 @@ impl Watch {
         });
     }
 
-    /// The names of what is not empty, when nobody watches any more.
+    /// Names of the tables that are not empty although there are no subscriptions.
     pub(in crate::focus) fn leftovers(&self) -> Vec<&'static str> {
         let all = [
             ("subscriptions", self.subscriptions.len()),
@@ -177,7 +177,7 @@ impl Watch {
 }
 
 impl Audience {
-    /// Whether everything was forgotten that is kept for a while only.
+    /// Drops idle data; returns whether none is left.
     fn forget_idle(&mut self, now: Moment) -> bool {
         let documents = self.documents.forget_idle(now);
         let demands = self.subscribers.forget_demands(now);

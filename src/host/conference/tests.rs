@@ -1,4 +1,4 @@
-//! The main loop, with a focus that panics when told to.
+//! The main loop, with a focus that panics on demand.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::management::{self, Answer};
 use crate::service::{Departure, NotReplied, NotSent};
 use crate::time::Moment;
 
-/// What a test decides, and what it sees.
+/// Settings and observations of a test.
 #[derive(Default)]
 struct Stage {
     /// Every input panics.
@@ -140,7 +140,7 @@ impl Bench {
         }
     }
 
-    /// Hands a request over.
+    /// Sends a request as a worker.
     fn request(&self, hash: u32) -> TransactionId {
         let transaction = TransactionId { hash, label: 1 };
         let arrival = Arrival {
@@ -167,7 +167,7 @@ impl Bench {
         self.stage.broken.set(true);
     }
 
-    /// Long enough ago that a panic stands alone.
+    /// Sets the last panic long enough ago that another one does not follow it.
     fn forget_panic(&mut self) {
         let last = self.conference.panicked.as_mut().expect("a panic");
         *last = last.checked_sub(PANICS_APART).expect("an uptime");

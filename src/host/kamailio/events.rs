@@ -13,7 +13,7 @@ use crate::host::symbols::{self, MissingSymbol, host_symbols};
 use crate::host::variables;
 
 host_symbols! {
-    /// What it takes to run a route.
+    /// Symbols needed to run a route.
     struct Functions {
         look_up: abi::LookUpRoute = c"route_lookup",
         routes: *mut kamailio_routes_prefix = c"event_rt",
@@ -37,17 +37,17 @@ struct Route {
     number: Option<usize>,
 }
 
-/// Room for the host's record of a run, which is smaller.
+/// Room for the host's record of a run, which is smaller than this.
 #[repr(C, align(16))]
 struct Run(MaybeUninit<[u8; 512]>);
 
-/// The routes of the script, or the function, that events run.
+/// The routes of the script, or its function, that events run.
 #[derive(Clone, Copy)]
 pub(super) struct Listeners {
     functions: Functions,
     /// In the order of [`EVENTS`].
     routes: [Route; EVENTS.len()],
-    /// The function that is called instead of all of them.
+    /// The function to call instead of all routes.
     callback: Option<&'static CStr>,
 }
 
@@ -58,7 +58,7 @@ impl Listeners {
         let functions = unsafe { Functions::load(symbols::of_core)? };
         let leak = |text: String| &*Box::leak(c_string(text).into_boxed_c_str());
         let routes = std::array::from_fn(|number| {
-            // The host's grammar has no underscore in what stands before the colon.
+            // The host's grammar allows no underscore before the colon.
             let name = leak(format!("msrp-conference:{}", EVENTS[number].name));
             // SAFETY: the host looks a C string up in its own list.
             let found = unsafe { (functions.look_up)(functions.routes.cast(), name.as_ptr()) };
@@ -73,7 +73,7 @@ impl Listeners {
         })
     }
 
-    /// Whether the script wants to know of messages.
+    /// Whether the script subscribes to messages.
     pub(super) fn wants_messages(&self) -> bool {
         self.callback.is_some() || self.routes[EventKind::Message as usize].number.is_some()
     }
@@ -142,9 +142,9 @@ impl Listeners {
         }
     }
 
-    /// Runs a script as a worker does with a message: callbacks of other modules before and
-    /// after it, and nothing of it is left for the next (AVPs and their like lie in shared
-    /// memory, and nobody else gives them back in this process).
+    /// Runs a script as a worker does for a message: with the callbacks of other modules before and
+    /// after it, and with a cleanup for the next run (AVPs and their like lie in shared memory, and
+    /// nothing else in this process frees them).
     ///
     /// # Safety
     /// As for [`Self::raise`].

@@ -1,5 +1,5 @@
-//! What the loader reads: the table `exports`, filled by the module's constructor, and the
-//! functions in it.
+//! The loader's view of the module: the table `exports`, filled by the module's constructor, and
+//! the functions in it.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -50,8 +50,8 @@ pub(in crate::host) fn fill(exports: *mut u64) {
     unsafe { exports.cast::<kamailio_exports>().write(table) };
 }
 
-/// The strings any module of this host bears: copied from one that is loaded already,
-/// because 6.1's own `ver_flags` is not what its loader compares.
+/// The version strings that every module of this host has: copied from one that is already loaded,
+/// because 6.1's own `ver_flags` differs from the one its loader compares.
 fn own_build() -> (*mut c_char, *mut c_char) {
     from_loaded_module().unwrap_or_else(|| {
         let text = |name| logging::core_text(name);
@@ -157,7 +157,7 @@ fn known_series() -> Option<&'static Series> {
     release::look_up(SERIES, &version)
 }
 
-/// The series of the running host; has said why not.
+/// The series of the running host; `None` has logged the reason.
 fn series() -> Option<&'static Series> {
     let own = |text: &AtomicPtr<c_char>| {
         // SAFETY: the constructor stored a C string that lives for ever, or null.
@@ -172,7 +172,7 @@ fn series() -> Option<&'static Series> {
     release::accept(&build, SERIES, &FLAGS)
 }
 
-/// Right after the module was loaded: a host this module does not know is refused here.
+/// Called right after the module was loaded: refuses an unknown host.
 pub(in crate::host) fn register() -> bool {
     if series().is_none() {
         return false;
@@ -189,7 +189,7 @@ pub(in crate::host) fn register() -> bool {
     unsafe { (core.add_kemi)(kemi()) >= 0 }
 }
 
-/// After all modules are loaded and all parameters set, before any fork.
+/// Called after all modules are loaded and all parameters set, before any fork.
 unsafe extern "C" fn init() -> c_int {
     guard(-1, || match prepare() {
         Some(module) => {
@@ -211,7 +211,7 @@ unsafe extern "C" fn init() -> c_int {
     })
 }
 
-/// In every process after its fork; the main process forks ours.
+/// Called in every process after its fork; the main process forks ours.
 unsafe extern "C" fn init_child(rank: c_int) -> c_int {
     guard(-1, || match MODULE.get() {
         Some(module) if rank == abi::RANK_MAIN => process::fork(module),
@@ -294,7 +294,7 @@ fn parse_format(core: &Core, text: &str) -> Option<Format> {
     (parsed >= 0 && !format.is_null()).then_some(Format(format))
 }
 
-/// The argument in the script, with pseudo-variables.
+/// Parses the script's argument, with pseudo-variables.
 unsafe extern "C" fn fix_argument(argument: *mut *mut c_void, number: c_int) -> c_int {
     guard(-1, || match CORE.get() {
         // SAFETY: the host's own fixup, on what the host gave us.

@@ -1,6 +1,6 @@
-//! Whether what shows only with messages is laid out in Kamailio's memory as our declarations and
-//! the row of its series say: the first request, each response. What is known in `init`:
-//! `start_checks`.
+//! Checks the layout of structures in Kamailio's memory against our declarations and the row of its
+//! series, as far as only messages show them: at the first request, and at each response.
+//! `start_checks` does the rest in `init`.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,8 @@ use super::series::Series;
 use crate::host::layout::{LayoutError, same, see, see_text};
 use crate::host::text;
 
-/// Whether the socket a request came by is laid out as we take it: its address and its port stand
-/// there twice, as numbers and as text. Looked at with the first request of each process.
+/// Checks the socket of a request: its address and its port are there twice, as numbers and as
+/// text. Called for the first request of each process.
 pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutError> {
     static SEEN: AtomicBool = AtomicBool::new(false);
     if SEEN.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ pub(super) fn reception(reception: &kamailio_reception) -> Result<(), LayoutErro
     Ok(())
 }
 
-/// A socket of the host's, if it is laid out as we take it.
+/// A socket of the host's, if its layout is right.
 pub(super) fn socket(at: usize) -> Result<kamailio_socket_prefix, LayoutError> {
     const SOCKET: &str = "a socket of the host's";
     // SAFETY: any octets are a socket to look at.
@@ -45,9 +45,9 @@ pub(super) fn socket(at: usize) -> Result<kamailio_socket_prefix, LayoutError> {
     Ok(socket)
 }
 
-/// Whether a transaction holds this request where we take it from: the replies of the conference
-/// process rest on that. Of a message that tm made again of its copy, to resume a script with it,
-/// the number is one less.
+/// Whether a transaction has this request in the expected place: the replies of the conference
+/// process rely on it. For a message that tm made from its copy, to resume a script with it, the
+/// number is one less.
 ///
 /// # Safety
 /// In a worker, with the message its script works on and a transaction of tm's.
@@ -78,7 +78,7 @@ pub(super) unsafe fn kept_request(
     }
 }
 
-/// Whether tm's record of an event is what we take it for.
+/// Whether tm's record of an event has the expected layout.
 ///
 /// # Safety
 /// `event` is what tm passed to a callback of a request of ours, which still runs.

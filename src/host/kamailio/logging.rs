@@ -89,7 +89,7 @@ fn record(
     }
 }
 
-/// One write a line, or the lines of several processes mix.
+/// Writes the line in one call, or lines of several processes would mix.
 fn write_standard_error(number: c_int, name: &CStr, text: &str) {
     // SAFETY: getpid has no precondition.
     let process = unsafe { libc::getpid() };

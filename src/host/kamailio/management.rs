@@ -10,10 +10,10 @@ use crate::host::numbered::numbered;
 use crate::host::{management, text};
 use crate::management::{Argument, COMMANDS, Fault, Value};
 
-/// The host passes no argument of ours, so each command has a function of its own.
+/// The host passes no argument of ours, so each command has its own function.
 const METHODS: [abi::RpcMethod; COMMANDS.len()] = numbered!(run);
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut c_void {
     let mut rows = Vec::new();
     for (entry, method) in COMMANDS.iter().zip(METHODS) {
@@ -40,7 +40,7 @@ unsafe extern "C" fn run<const NUMBER: usize>(rpc: *const kamailio_rpc, context:
         let (Some(module), Some(entry)) = (MODULE.get(), COMMANDS.get(NUMBER)) else {
             return rpc.fault(&Fault::new(500, "the module did not start"));
         };
-        // One more than there may be, so that too many are seen.
+        // One more than allowed, to detect too many.
         let arguments = rpc.arguments(entry.parameters.len() + 1);
         let answer =
             arguments.and_then(|given| management::ask(&module.bridge, entry.command, given));
@@ -51,7 +51,7 @@ unsafe extern "C" fn run<const NUMBER: usize>(rpc: *const kamailio_rpc, context:
     });
 }
 
-/// One command under way, and the interface's functions for it.
+/// One running command, and the interface's functions for it.
 struct Rpc {
     context: *mut c_void,
     fault: abi::RpcFault,
@@ -61,7 +61,7 @@ struct Rpc {
     add_to_array: abi::RpcVariadic,
 }
 
-/// What a value is added to.
+/// The container a value is added to.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     /// The answer itself.
@@ -110,7 +110,7 @@ impl Rpc {
         unsafe { (self.fault)(self.context, code, c"%s".as_ptr(), text.as_ptr()) };
     }
 
-    /// What was given, strings and numbers alike.
+    /// The command's arguments, strings and numbers alike.
     fn arguments(&self, most: usize) -> Result<Vec<Argument>, Fault> {
         let mut arguments = Vec::new();
         for _ in 0..most {
@@ -132,7 +132,7 @@ impl Rpc {
         Ok(arguments)
     }
 
-    /// A list at the top is several values: the interfaces have no other.
+    /// A list at the top becomes several values: the interfaces have no other form.
     fn answer(&self, value: &Value) {
         match value {
             Value::List(values) => values.iter().for_each(|value| self.put(Place::Top, value)),
@@ -175,7 +175,7 @@ impl Rpc {
         unsafe { self.put_with(place, c"s", text.as_ptr()) };
     }
 
-    /// Begins a record or a list; null when the host has no memory left.
+    /// Opens a record or a list; null when the host has no memory left.
     fn open(&self, place: Place<'_>, format: &'static std::ffi::CStr) -> *mut c_void {
         let mut handle: *mut c_void = ptr::null_mut();
         // SAFETY: these letters want a place for the handle, which is good until the answer
@@ -207,7 +207,7 @@ impl Rpc {
     }
 }
 
-/// What can stand behind a format, as C passes it.
+/// A value passed to a C variadic function as the argument of a format.
 trait Variadic: Copy {
     /// # Safety
     /// `function` takes a handle, a format, and an argument of this type for it.

@@ -27,7 +27,7 @@ use crate::host::Format;
 use crate::host::symbols::host_symbols;
 use crate::parameters::Settings;
 
-/// Everything the module knows once it is initialised; every process inherits it.
+/// Everything the module knows after its initialisation; every process inherits it.
 struct Module {
     series: &'static series::Series,
     core: Core,
@@ -38,7 +38,7 @@ struct Module {
     identity: Format,
     listeners: events::Listeners,
     values: variables::Values,
-    /// Address and port a socket advertises, where the module pv can say.
+    /// Format of a socket's advertised address and port, if the module pv offers it.
     advertised: Option<Format>,
 }
 

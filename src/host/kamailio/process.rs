@@ -13,15 +13,15 @@ use crate::host::conference::{Conference, Turn};
 use crate::host::guard::{c_string, guard};
 use crate::host::{PROCESS_NAME, api, give_up, leave, logging as log};
 
-/// How often the host's own loop around ours may look for changes of its configuration.
+/// How often the host's own loop around ours may check for changes of its configuration.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// The host sleeps at least that long between two rounds, in microseconds.
+/// The host sleeps at least this long between two rounds, in microseconds.
 const PAUSE: c_int = 1;
 
-/// How long a conference process that cannot work waits before it says so: the host stops at
-/// once then, and one of its processes that was forked a moment ago loses the signal and is
-/// waited for for a minute. Nothing tells when the last of them is there.
+/// How long a conference process that cannot work waits before it gives up. The host stops at once
+/// then; a process of its own forked a moment ago misses the signal, and the host waits a minute
+/// for it. Nothing shows when the last of them is ready.
 const STARTING: Duration = Duration::from_secs(1);
 
 /// The process that forks ours.

@@ -10,10 +10,10 @@ use crate::log::Line;
 use crate::resolve::{Hop, Transport};
 use crate::service::{Departure, Host, NotReplied, NotSent};
 
-/// The proxy for the service; exists in the conference process alone.
+/// The proxy for the service; exists only in the conference process.
 pub(super) struct Kamailio {
     module: &'static Module,
-    /// Transactions of which a reference is kept.
+    /// Transactions with a kept reference.
     kept: HashSet<TransactionId>,
     stopping: bool,
 }
@@ -27,8 +27,8 @@ impl Kamailio {
         }
     }
 
-    /// The host's TCP process ends at once when the host stops: what goes to it then is lost,
-    /// with a line in the log for each. Peers see their connection close.
+    /// The host's TCP process ends as soon as the host stops: anything sent over it then is lost,
+    /// with a line in the log each time. Peers see their connection close.
     fn connections_are_gone(&self, transport: Transport) -> bool {
         self.stopping && transport.is_stream()
     }
@@ -44,7 +44,7 @@ impl Host for Kamailio {
         unsafe { (self.module.core.find_socket)(&raw mut host, socket.port, protocol) as u64 }
     }
 
-    /// What it advertises is known with the first request only.
+    /// The advertised address is unknown until the first request.
     fn default_socket(&mut self) -> Option<Socket> {
         debug_assert!(log::on_main_thread());
         sockets::samples().find_map(|to| {

@@ -1,7 +1,7 @@
-//! The 2xx of an INVITE is repeated until its ACK, over 64*T1 (RFC 3261 §13.3.1.4). tm repeats
-//! it as long as its time for final answers lasts (`fr_timer`), and forgets the transaction
-//! after `wt_timer` unless somebody holds a reference. Scripts may set the former for one
-//! transaction (`t_set_fr`); so do we, hold a reference, and leave tm's own settings alone.
+//! The 2xx of an INVITE must be repeated until its ACK, for 64*T1 (RFC 3261 §13.3.1.4). tm repeats
+//! it for its final-answer time (`fr_timer`), and forgets the transaction after `wt_timer` unless
+//! somebody holds a reference. Scripts may set the former for one transaction (`t_set_fr`). This
+//! module does the same, holds a reference, and leaves tm's own settings alone.
 
 use std::ffi::c_uint;
 use std::ptr;
@@ -14,8 +14,7 @@ use crate::focus::TransactionId;
 const MILLISECONDS: c_uint = 32_000;
 
 impl Tm {
-    /// Has tm repeat the final answer that follows until the ACK, or as long as the reference
-    /// is held.
+    /// Makes tm repeat the next final answer until the ACK, or as long as the reference is held.
     ///
     /// # Safety
     /// As for [`Tm::reply_to`], with `message` of the current transaction, which is referenced
@@ -26,8 +25,8 @@ impl Tm {
         unsafe { (self.set_timeouts)(message, 0, MILLISECONDS) };
     }
 
-    /// Gives the reference back that was kept when the transaction was answered. It is looked
-    /// up anew: one that tm unlinked (after 90 s, whoever holds it) is freed without us.
+    /// Releases the reference kept when the transaction was answered. It looks the transaction up
+    /// anew: tm frees one that it has unlinked (after 90 s, despite references) without us.
     ///
     /// # Safety
     /// On the conference process' main thread, once for each reference kept.

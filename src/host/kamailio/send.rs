@@ -1,5 +1,5 @@
-//! Requests of ours on their way into tm, which is only ever given addresses: it asks no name
-//! server then. Connections are opened without waiting (`tcp_async`, the host's default).
+//! Requests of ours on their way into tm. It gets only addresses, so that it queries no name
+//! server. Connections are opened without waiting (`tcp_async`, the host's default).
 
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::service::NotSent;
 use crate::wire::sip::Method;
 
 host_symbols! {
-    /// What sending needs of the core.
+    /// Core symbols needed to send.
     struct Sending {
         find_connection: abi::FindConnection = c"tcpconn_exists",
         default_socket: abi::DefaultSocket = c"get_send_socket2",
@@ -40,7 +40,7 @@ impl Tm {
         let mut method = borrowed(request.method.as_str().as_bytes());
         let mut headers = borrowed(headers.as_bytes());
         let mut body = borrowed(&request.body);
-        // tm answers the 2xx of every fork with the ACK of the first. One of ours is sent once,
+        // tm answers the 2xx of every fork with the ACK of the first. An ACK of ours is sent once,
         // without a transaction.
         let (events, callback) = match request.method {
             Method::Ack => (0, ptr::null_mut()),
@@ -66,14 +66,14 @@ impl Tm {
         let sent = unsafe { (self.send_request)(&mut wanted) };
         match sent {
             failed if failed < 0 => Err(NotSent::Refused(failed)),
-            // `drop` in event_route[tm:local-request]: no transaction is left to end.
+            // `drop` in event_route[tm:local-request]: there is no transaction left to end.
             0 => Err(NotSent::Dropped),
             _ => Ok(()),
         }
     }
 }
 
-/// This host finds a WebSocket in TLS by its address, and knows no `wss` in URIs.
+/// This host finds a WebSocket over TLS by its address, and knows no `wss` in URIs.
 fn next_hop(to: &Hop) -> String {
     let transport = match to.transport {
         Transport::Wss => Transport::Ws,
@@ -102,7 +102,7 @@ fn dialog(request: &OutgoingRequest, next_hop: &str, socket: u64) -> kamailio_di
 }
 
 impl Sending {
-    /// Whether the core has a connection there, or is making one. A look into its table.
+    /// Whether the core has a connection to this destination, or is making one. Reads its table.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -126,7 +126,7 @@ impl Sending {
         }
     }
 
-    /// Whether the host has a socket of that transport and family.
+    /// Whether the host has a socket of this transport and family.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -135,7 +135,7 @@ impl Sending {
         unsafe { !self.socket_towards(to).is_null() }
     }
 
-    /// The host's choice of a socket to send there from; null where it has none.
+    /// The socket that the host chooses for this destination; null where it has none.
     ///
     /// # Safety
     /// On the conference process' main thread.

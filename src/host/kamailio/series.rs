@@ -1,5 +1,5 @@
-//! What differs between the series of Kamailio, as data. Offsets and sizes in octets;
-//! `make abi-check KAMAILIO_SRC=...` compares a row with a source tree.
+//! Differences between the series of Kamailio, as data. Offsets and sizes in octets; `make
+//! abi-check KAMAILIO_SRC=...` compares a row with a source tree.
 
 use crate::host::release::{self, Flags, Release};
 
@@ -8,7 +8,7 @@ use crate::host::release::{self, Flags, Release};
 pub(crate) struct Series {
     pub(crate) oldest: Release,
     pub(crate) measured: Release,
-    /// In a transaction: its request. The end of that request's memory follows it.
+    /// Offset of the request in a transaction. The end of that request's memory follows it.
     pub(crate) transaction_request: usize,
 }
 
@@ -21,7 +21,7 @@ impl release::Series for Series {
     }
 }
 
-/// One row a series.
+/// One row per series.
 pub(super) static SERIES: &[Series] = &[
     Series {
         oldest: Release::new(5, 6, 0),

@@ -1,5 +1,5 @@
-//! The checks of `init`: tm makes a dialog, the core fills a value and hangs a lump into a
-//! message, and tables like ours stand in tm.
+//! The checks of `init`: tm makes a dialog, the core fills a value and adds a lump to a message,
+//! and tm has tables like ours.
 
 use std::ffi::{c_int, c_long};
 use std::mem::offset_of;
@@ -15,7 +15,7 @@ use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
 
 host_symbols! {
-    /// What the core makes for the checks.
+    /// Core functions that build the objects the checks look at.
     struct Maker {
         add_lump: abi::AddLump = c"add_lump_rpl2",
         release_lumps: abi::ReleaseLumps = c"del_nonshm_lump_rpl",
@@ -30,12 +30,12 @@ fn borrowed(text: &str) -> kamailio_text {
     }
 }
 
-/// A text in the host's memory must be this one.
+/// Checks that a text in the host's memory is this one.
 fn same_text(what: &'static str, found: kamailio_text, wanted: &str) -> Result<(), LayoutError> {
     same(what, see_text(what, found.s, found.len)?.as_str(), wanted)
 }
 
-/// Everything that can be known before the first fork. In `init`, after tm's; `module` is tm.
+/// All checks possible before the first fork. In `init`, after tm's; `module` is tm.
 pub(super) fn check(module: *const kamailio_module_prefix, tm: &Tm) -> Result<(), LayoutError> {
     // SAFETY: the types in Maker are those of every supported series.
     let maker = unsafe { Maker::load(symbols::of_core)? };
@@ -47,7 +47,7 @@ pub(super) fn check(module: *const kamailio_module_prefix, tm: &Tm) -> Result<()
     }
 }
 
-/// Whether numbers of pseudo-variables are 64 bits long here: 5.6 has 32.
+/// Whether numbers of pseudo-variables have 64 bits here: in 5.6 they have 32.
 pub(super) fn numbers_are_long(give: abi::NumberValue) -> Result<bool, LayoutError> {
     const WHAT: &str = "the value of a pseudo-variable";
     const WIDE: c_long = 0x12_3456_789a;
@@ -71,7 +71,7 @@ pub(super) fn numbers_are_long(give: abi::NumberValue) -> Result<bool, LayoutErr
     }
 }
 
-/// A lump goes where replies of ours hang theirs.
+/// Checks that a lump goes into the list where our replies put theirs.
 ///
 /// # Safety
 /// As for [`check`].
@@ -112,7 +112,7 @@ unsafe fn added_lump(lump: usize) -> Result<(), LayoutError> {
     same_text(LUMPS, lump.text, LUMP)
 }
 
-/// What a dialog is made with.
+/// Parameters of the test dialog.
 const FROM: &str = "sip:from@invalid";
 const TO: &str = "sip:to@invalid";
 const TARGET: &str = "sip:target@invalid";
@@ -167,7 +167,7 @@ unsafe fn made_dialog(made: *const kamailio_dialog) -> Result<(), LayoutError> {
     same("the route set and the socket of a dialog", behind, nothing)
 }
 
-/// Our tables are like tm's, which the host's own compiler made.
+/// Checks our tables against tm's, which the host's own compiler made.
 ///
 /// # Safety
 /// As for [`check`].

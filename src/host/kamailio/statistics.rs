@@ -1,4 +1,4 @@
-//! Statistics as counters: the host asks, a function reads the shared page.
+//! Statistics as counters: the host calls a function, which reads the shared page.
 
 use std::ffi::{c_long, c_void};
 
@@ -6,7 +6,7 @@ use super::abi;
 use crate::host::guard::{c_string, guard};
 use crate::statistics::{self, ALL};
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut abi::kamailio_counter {
     let mut rows = Vec::new();
     for (number, which) in ALL.iter().enumerate() {

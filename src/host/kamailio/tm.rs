@@ -1,5 +1,5 @@
-//! The host's transaction layer: replies to its server transactions, requests of ours, and
-//! what becomes of them.
+//! The host's transaction layer: replies to its server transactions, requests of ours, and their
+//! outcomes.
 
 use std::ffi::{CStr, c_int, c_uint};
 use std::ptr;
@@ -21,7 +21,7 @@ use crate::resolve::Transport;
 use crate::service::NotReplied;
 
 host_symbols! {
-    /// tm's functions by name; its table of them shifted between series.
+    /// tm's functions by name; the table that tm exports differs between series.
     struct Tm {
         register_callback: abi::RegisterCallback = c"register_tmcb",
         new_transaction: abi::NewTransaction = c"t_newtran",
@@ -36,7 +36,7 @@ host_symbols! {
         cancelled_ids: abi::CancelledIds = c"t_get_canceled_ident",
         reply_to_tag: abi::ReplyToTag = c"t_get_reply_totag",
         set_timeouts: abi::SetTimeouts = c"t_set_fr",
-        /// For the checks of the layout alone.
+        /// Used only by the checks of the layout.
         make_dialog: abi::MakeDialog = c"new_dlg_uac",
         set_dialog_target: abi::SetDialogTarget = c"set_dlg_target",
         release_dialog: abi::ReleaseDialog = c"free_dlg",
@@ -52,8 +52,8 @@ pub(super) enum TmError {
     Symbol(MissingSymbol),
 }
 
-/// Room for a copy of a message and what follows it in tm's; the largest message of any series
-/// has 2,024 octets.
+/// Room for a copy of a message and the data that follows it in tm's; the largest message of any
+/// series has 2,024 octets.
 #[repr(C, align(16))]
 struct MessageCopy([u8; 4096]);
 
@@ -83,13 +83,13 @@ impl Tm {
         }
     }
 
-    /// The transaction of the request the script is working on: the script's own, if it has
-    /// made one (by `t_newtran()`, or before `t_suspend()`), else a new one.
+    /// The transaction of the request the script is working on: the script's own, if it has made
+    /// one (by `t_newtran()`, or before `t_suspend()`), otherwise a new one.
     ///
     /// # Safety
     /// In a worker, on its main thread, with a request that it is working on.
     pub(super) unsafe fn create(&self, series: &Series, message: *mut abi::Message) -> Created {
-        /// A request was found where this series keeps it: looked at once a process.
+        /// Whether a request was found where this series keeps it; checked once per process.
         static SEEN: AtomicBool = AtomicBool::new(false);
         // SAFETY: the caller promises the message; a positive result means that tm has a
         // current transaction.
@@ -120,9 +120,9 @@ impl Tm {
         }
     }
 
-    /// Keeps the transaction beyond the end of the script, by a blind branch that also has tm
-    /// answer 408 should we stay mute; and has a CANCEL for an INVITE reported, whoever
-    /// answers it.
+    /// Keeps the transaction beyond the end of the script, by a blind branch, which also makes tm
+    /// answer 408 if this module does not. Registers a report of a CANCEL for an INVITE, no matter
+    /// who answers it.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
@@ -152,7 +152,7 @@ impl Tm {
         }
     }
 
-    /// Has tm absorb an ACK.
+    /// Makes tm absorb an ACK.
     ///
     /// # Safety
     /// As for [`Tm::create`].
@@ -189,7 +189,7 @@ impl Tm {
         }
     }
 
-    /// The transaction a CANCEL means.
+    /// The transaction that a CANCEL refers to.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
@@ -249,9 +249,10 @@ impl Tm {
         }
     }
 
-    /// tm's own way to reply with a body links memory of this process into the request all
-    /// processes share, and a worker that answers at that moment dies of it. So tm gets a
-    /// copy of the request, on our stack, and the headers and body hang from the copy.
+    /// Replies with a copy of the request. tm's own reply with a body links memory of this process
+    /// into the request that all processes share, and a worker that answers at that moment crashes.
+    /// So tm gets a copy of the request, on our stack, and the headers and body are attached to the
+    /// copy.
     ///
     /// # Safety
     /// As for [`Tm::reply_to`]; `cell` is referenced for us.
@@ -344,7 +345,7 @@ unsafe fn ids(cell: *const kamailio_transaction_prefix) -> TransactionId {
     }
 }
 
-/// tm calls this in whichever process saw the CANCEL.
+/// tm calls this in the process that received the CANCEL.
 unsafe extern "C" fn cancel_came(
     cell: *mut abi::Transaction,
     _event: c_int,
@@ -360,7 +361,7 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got the response, or the time-out.
+/// tm calls this in the process that received the response, or the time-out.
 pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
@@ -389,7 +390,7 @@ pub(super) unsafe extern "C" fn finished(
                     code,
                     response: response(what),
                 }),
-                // A final response is reported once more when tm is done with it.
+                // tm reports a final response once more when it is done with it.
                 _ => {}
             }
         }

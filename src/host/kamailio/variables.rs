@@ -14,7 +14,7 @@ use crate::host::symbols::{self, host_symbols};
 use crate::host::variables::{Found, Variable};
 use crate::host::{logging as log, text};
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut c_void {
     let name = c"msrp_conference";
     let variable = kamailio_variable {
@@ -31,7 +31,7 @@ pub(super) fn table() -> *mut c_void {
     Box::leak(Box::new(table)).as_mut_ptr().cast()
 }
 
-/// The name in the parentheses becomes a number.
+/// Converts the name in the parentheses to a number.
 unsafe extern "C" fn parse_name(
     used: *mut kamailio_variable_use_prefix,
     name: *const kamailio_text,
@@ -71,7 +71,7 @@ unsafe extern "C" fn get(
 }
 
 host_symbols! {
-    /// What fills the host's values: where number and flags lie in one differs between series.
+    /// Functions that fill the host's values: the places of number and flags differ between series.
     struct Functions {
         nothing: abi::NoValue = c"pv_get_null",
         text: abi::TextValue = c"pv_get_strval",
@@ -79,7 +79,7 @@ host_symbols! {
     }
 }
 
-/// How values are given.
+/// The functions for giving values.
 #[derive(Clone, Copy)]
 pub(super) struct Values {
     functions: Functions,
@@ -111,7 +111,7 @@ impl Values {
             len: length as c_int,
         };
         let functions = &self.functions;
-        // None of them looks at the parameter.
+        // None of them uses the parameter.
         let parameter = ptr::null_mut();
         // SAFETY: the caller's promise; the text is copied into the value, and stays where it
         // points to.

@@ -1,4 +1,4 @@
-//! The script function in a worker: what Kamailio gives to `host::worker`.
+//! The script function in a worker: Kamailio's [`Primitives`].
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::SocketAddr;
@@ -159,7 +159,7 @@ unsafe fn prefix<'m>(message: &'m Message<'_>) -> &'m kamailio_message_prefix {
     unsafe { &*message.address().cast::<kamailio_message_prefix>() }
 }
 
-/// What the host's parser makes of pseudo-variables.
+/// The host's expansion of pseudo-variables.
 fn evaluate(module: &Module, format: Format, message: &Message<'_>) -> String {
     let mut buffer = [0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;

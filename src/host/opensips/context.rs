@@ -1,9 +1,8 @@
 //! A processing context around calls of tm and of the event interface.
 //!
-//! A worker has one while it handles a message, and whatever hangs on tm's callbacks (dialog,
-//! acc, rr) stores into it without a look. The conference process handles no message, so each
-//! of its calls brings a context of its own: a shared one would carry the dialog of one call
-//! into the next.
+//! A worker has one while it handles a message, and the users of tm's callbacks (dialog, acc, rr)
+//! store into it without a check. The conference process handles no message, so each of its calls
+//! brings its own context: a shared one would carry the dialog of one call into the next.
 
 use super::Core;
 

@@ -9,7 +9,7 @@ use crate::host::logging as log;
 use crate::host::symbols::{self, host_symbols};
 
 host_symbols! {
-    /// The event interface.
+    /// Functions of the event interface.
     struct Functions {
         publish: abi::PublishEvent = c"evi_publish_event",
         has_listeners: abi::ProbeEvent = c"evi_probe_event",
@@ -27,7 +27,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Publishes the events. In `init`, before any fork; `None` has said why.
+    /// Publishes the events. In `init`, before any fork; `None` has logged the reason.
     pub(super) fn publish() -> Option<Self> {
         // SAFETY: the types in Functions are those of every supported series.
         let functions = unsafe { Functions::load(symbols::of_core) }
@@ -83,7 +83,7 @@ impl Events {
             for (name, value) in &texts {
                 self.add(list, name, value);
             }
-            // The list is the host's again, whatever comes of it.
+            // The list belongs to the host again, whatever the result.
             (self.functions.raise)(id, list);
         }
     }

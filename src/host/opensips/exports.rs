@@ -1,5 +1,5 @@
-//! What the loader reads: the table `exports`, filled by the module's constructor, and the
-//! functions in it.
+//! The loader's view of the module: the table `exports`, filled by the module's constructor, and
+//! the functions in it.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -49,7 +49,7 @@ pub(in crate::host) fn fill(exports: *mut u64) {
     unsafe { exports.cast::<opensips_exports>().write(table) };
 }
 
-/// The table of the core's built-in UDP transport, which bears the core's build strings.
+/// The table of the core's built-in UDP transport, which contains the core's build strings.
 fn own_build() -> *const opensips_exports {
     symbols::of_core(c"proto_udp_exports").cast_const().cast()
 }
@@ -114,7 +114,7 @@ fn known_series() -> Option<&'static Series> {
     release::look_up(SERIES, &version)
 }
 
-/// The series of the running host; has said why not.
+/// The series of the running host; `None` has logged the reason.
 fn series() -> Option<&'static Series> {
     let build = running_build();
     // SAFETY: literals of the host's own.
@@ -129,12 +129,12 @@ fn series() -> Option<&'static Series> {
     release::accept(&said, SERIES, &FLAGS)
 }
 
-/// Right after the module was loaded: a host this module does not know is refused here.
+/// Called right after the module was loaded: refuses an unknown host.
 unsafe extern "C" fn loaded() -> c_int {
     guard(-1, || if series().is_some() { 0 } else { -1 })
 }
 
-/// After all modules are loaded and all parameters set, before any fork.
+/// Called after all modules are loaded and all parameters set, before any fork.
 unsafe extern "C" fn init() -> c_int {
     guard(-1, || match prepare() {
         Some(module) => {

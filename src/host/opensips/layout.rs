@@ -1,6 +1,6 @@
-//! Whether what shows only with messages is laid out in OpenSIPS' memory as our declarations and
-//! the row of its series say: the first request, the conference process, each response. What is
-//! known in `init`: `start_checks`.
+//! Checks the layout of structures in OpenSIPS' memory against our declarations and the row of its
+//! series, as far as only messages show them: at the first request, in the conference process, and
+//! at each response. `start_checks` does the rest in `init`.
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
@@ -18,17 +18,17 @@ use super::series::Series;
 use crate::host::layout::{LayoutError, same, see, see_text};
 use crate::host::{fds, text};
 
-/// Sockets that are remembered; a proxy has a handful.
+/// Most sockets to remember; a proxy has a handful.
 const SOCKETS_SEEN: usize = 64;
 
-/// Where a request came from and by which socket, as the host's parser says it: what
-/// [`Module::reception`] is.
+/// The pseudo-variables of `Module::reception`: source and socket of a request, as the host's
+/// parser gives them.
 pub(super) const RECEPTION: &str = "$si $sp $socket_in(proto) $socket_in(ip) $socket_in(port) \
      $socket_in(advertised_ip) $socket_in(advertised_port)";
 
-/// Whether a request's reception says what the host says, and its socket is what the series
-/// has. Looked at with the first request by each socket in each process: what a socket does not
-/// advertise is nowhere. `said` is what the host makes of [`RECEPTION`].
+/// Whether a request's reception agrees with the host, and its socket has the layout of the series.
+/// Called for the first request through each socket in each process, because a socket that
+/// advertises nothing has nothing to compare. `said` is the host's expansion of [`RECEPTION`].
 pub(super) fn reception(
     series: &Series,
     reception: &opensips_reception,
@@ -48,7 +48,7 @@ pub(super) fn reception(
         words(&said()),
     )?;
     SEEN.with_borrow_mut(|seen| {
-        // Where there are more, some are looked at each time.
+        // With more sockets, some are checked each time.
         if seen.len() < SOCKETS_SEEN {
             seen.push(socket);
         }
@@ -56,11 +56,11 @@ pub(super) fn reception(
     Ok(())
 }
 
-/// What the host says, in the form of [`reception_words`].
+/// The host's own description of a reception, in the form of [`reception_words`].
 fn words(said: &str) -> Vec<String> {
     let mut words: Vec<String> = said.split(' ').map(str::to_owned).collect();
     if let Some(transport) = words.get_mut(2) {
-        // Those that SIP has no name for count as UDP here.
+        // Transports without a name in SIP count as UDP here.
         *transport = text::transport(text::protocol(transport).into()).to_owned();
     }
     if let Some(address) = words.first_mut()
@@ -88,7 +88,7 @@ fn reception_words(
     Ok(words)
 }
 
-/// Address and port of a socket of the host's, and what it advertises in their place.
+/// Address and port of a socket of the host's, and the advertised ones.
 pub(super) fn socket_words(series: &Series, socket: usize) -> Result<[String; 4], LayoutError> {
     const SOCKET: &str = "a socket of the host's";
     let at = |offset| -> Result<String, LayoutError> {
@@ -109,8 +109,8 @@ pub(super) fn socket_words(series: &Series, socket: usize) -> Result<[String; 4]
     ])
 }
 
-/// Whether a transaction holds this request where we take it from. The two have one number; a
-/// message that tm made again of its copy, to resume a script with it, has the copy's own buffer.
+/// Whether a transaction has this request in the expected place. The two have one number; a message
+/// that tm made from its copy, to resume a script with it, has the copy's own buffer.
 ///
 /// # Safety
 /// In a worker, with the message its script works on and a transaction of tm's.
@@ -132,7 +132,7 @@ pub(super) unsafe fn kept_request(
     }
 }
 
-/// Whether tm's record of an event is what we take it for.
+/// Whether tm's record of an event has the expected layout.
 ///
 /// # Safety
 /// `event` is what tm passed to a callback of a request of ours, which still runs.
@@ -148,8 +148,8 @@ pub(super) unsafe fn event(event: &opensips_event) -> Result<(), LayoutError> {
     same(WHAT, prefix.kind, abi::RESPONSE)
 }
 
-/// The reading end of this process' pipe, once a job of ours came through it. In the conference
-/// process, on its main thread, before any other thread starts.
+/// The reading end of this process' pipe, after a job of ours has come through it. In the
+/// conference process, on its main thread, before any other thread starts.
 pub(super) fn own_pipe(core: &Core, series: &Series) -> Result<RawFd, LayoutError> {
     const WHAT: &str = "the table of processes";
     // SAFETY: the core's own variables; any octets are what is looked at.
@@ -172,7 +172,7 @@ pub(super) fn own_pipe(core: &Core, series: &Series) -> Result<RawFd, LayoutErro
     Ok(reading)
 }
 
-/// Whether a job this process sends itself comes out of `pipe`.
+/// Whether a job that this process sends itself arrives through `pipe`.
 ///
 /// # Safety
 /// In the conference process, on its main thread; `pipe` is the reading end of a pipe.
@@ -196,7 +196,7 @@ unsafe fn job_comes(core: &Core, pipe: RawFd) -> bool {
     CAME.load(Ordering::Relaxed)
 }
 
-/// Where a message lies as it was received, and its length.
+/// Address and length of a message as it was received.
 ///
 /// # Safety
 /// `message` is one of this series' own.

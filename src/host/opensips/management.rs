@@ -12,11 +12,11 @@ use crate::host::symbols::host_symbols;
 use crate::host::{management, text};
 use crate::management::{Answer, Argument, COMMANDS, CommandInfo, Fault, Value};
 
-/// The host passes no argument of ours, so each command has a function of its own.
+/// The host passes no argument of ours, so each command has its own function.
 const RUNS: [abi::ManagementCommand; COMMANDS.len()] = numbered!(run);
 
 host_symbols! {
-    /// What answers are made of.
+    /// Functions that build answers.
     struct Answers {
         record: abi::BeginAnswer = c"init_mi_result_object",
         list: abi::BeginAnswer = c"init_mi_result_array",
@@ -39,10 +39,10 @@ impl Answers {
     }
 }
 
-/// The table for the host, ended by an empty record; lives for ever.
+/// The table for the host, ended by an empty record; never freed.
 pub(super) fn table(series: &Series) -> *mut c_void {
     let size = series.management_size;
-    // Words, so that every record is aligned.
+    // Made of words, so that every record is aligned.
     let words = size / size_of::<u64>() * (COMMANDS.len() + 1);
     let table = Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr();
     for (number, (entry, run)) in COMMANDS.iter().zip(RUNS).enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn table(series: &Series) -> *mut c_void {
 /// # Safety
 /// `record` points to the zeroed record of a command, as large as in this series.
 unsafe fn fill(record: *mut u8, series: &Series, entry: &CommandInfo, run: abi::ManagementCommand) {
-    // Where there are aliases the host puts the module's name in front itself.
+    // Where there are aliases, the host itself adds the module's name in front.
     let bare = series.management_aliases != 0;
     let name = match bare {
         true => entry.name.to_owned(),
@@ -71,7 +71,7 @@ unsafe fn fill(record: *mut u8, series: &Series, entry: &CommandInfo, run: abi::
     // there is room for 48 recipes of 10 names, of which we have three of three at most.
     unsafe {
         record.cast::<opensips_management_prefix>().write(prefix);
-        // Optional parameters stand last: a recipe for every number of them. The host takes
+        // Optional parameters come last: there is a recipe for every number of them. The host takes
         // parameters by position only where no two recipes have the same number.
         for (number, count) in (entry.required()..=entry.parameters.len()).enumerate() {
             let recipe =
@@ -125,7 +125,7 @@ unsafe fn read(arguments: *const opensips_arguments) -> Vec<Argument> {
         while let Some(item) = next.as_ref() {
             let value = match item.kind & abi::JSON_KINDS {
                 abi::JSON_TEXT => Some(text::of_c(item.text)),
-                // A double holds every whole number that is a sensible argument.
+                // A double holds every whole number that is a plausible argument.
                 abi::JSON_NUMBER => Some(format!("{}", item.number)),
                 _ => None,
             };
@@ -138,7 +138,7 @@ unsafe fn read(arguments: *const opensips_arguments) -> Vec<Argument> {
 }
 
 impl Answers {
-    /// Null when the host has no memory left; it says so itself.
+    /// Null when the host has no memory left, which it logs itself.
     fn answer(&self, answer: &Answer) -> *mut c_void {
         match answer {
             Ok(value) => self.value(value),

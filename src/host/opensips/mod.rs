@@ -28,7 +28,7 @@ use crate::host::Format;
 use crate::host::symbols::host_symbols;
 use crate::parameters::Settings;
 
-/// Everything the module knows once it is initialised; every process inherits it.
+/// Everything the module knows after its initialisation; every process inherits it.
 struct Module {
     series: &'static series::Series,
     core: Core,
@@ -39,7 +39,7 @@ struct Module {
     answers: management::Answers,
     events: events::Events,
     identity: Format,
-    /// Where a request came from, for the check of the layout.
+    /// Pseudo-variables with the source of a request, for the check of the layout.
     reception: Format,
 }
 

@@ -9,7 +9,7 @@ use crate::parameters::TABLE;
 
 const _: () = assert!(abi::TEXT == TEXT);
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut c_void {
     let mut rows = Vec::new();
     for (parameter, setter) in TABLE.iter().zip(SETTERS) {

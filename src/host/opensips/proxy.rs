@@ -12,11 +12,11 @@ use crate::resolve::{Hop, Transport};
 use crate::service::{Departure, Host, NotReplied, NotSent};
 use crate::wire::sip::Method;
 
-/// The proxy for the service; exists in the conference process alone.
+/// The proxy for the service; exists only in the conference process.
 pub(super) struct OpenSips(pub(super) &'static Module);
 
 impl OpenSips {
-    /// Calls tm, or whatever else may run callbacks of other modules, with a context of the
+    /// Calls tm, or other functions that may run callbacks of other modules, with a context of the
     /// call's own; `None` when the host has no memory for one.
     fn call<R>(&self, body: impl FnOnce(&'static Module) -> R) -> Option<R> {
         debug_assert!(log::on_main_thread());
@@ -25,14 +25,14 @@ impl OpenSips {
         Some(body(self.0))
     }
 
-    /// The host's own name of a socket it still has, else 0, for one of its choice: sockets_mgm
-    /// closes sockets, and their numbers may be those of MSRP connections by now.
+    /// The host's handle of a socket that it still has, else 0, for one of its choice: sockets_mgm
+    /// closes sockets, and MSRP connections may have their file numbers by now.
     fn present(&mut self, socket: &Socket) -> u64 {
         let found = self.find_socket(socket);
         if found == socket.handle || socket.handle == 0 {
             return found;
         }
-        // It is gone, or another one is advertised alike.
+        // The socket is gone, or another one advertises the same address.
         let record = socket.handle as *const u8;
         // SAFETY: a handle of this run names a socket the host has or had.
         let it = unsafe { worker::addresses(self.0.series, record) };
@@ -48,8 +48,8 @@ impl OpenSips {
         }
     }
 
-    /// While the host shuts down its TCP process is gone or going, and a request for one of
-    /// its connections would wait until the host's SIGKILL. Peers see their connection close.
+    /// While the host shuts down, its TCP process is gone or going, and a request for one of its
+    /// connections would wait until the host's SIGKILL. Peers see their connection close.
     fn connections_are_gone(&self, transport: Transport) -> bool {
         // SAFETY: reads a variable of the host.
         transport.is_stream() && unsafe { (self.0.core.core_status)() } == abi::TERMINATING
@@ -78,7 +78,7 @@ impl Host for OpenSips {
                 host,
                 port: port.parse().ok()?,
             };
-            // No request has shown yet that the texts lie where we look.
+            // No request has confirmed the place of the texts yet.
             if self.find_socket(&bound) != bound.handle || !sockets::is_an_address(&bound.host) {
                 return None;
             }

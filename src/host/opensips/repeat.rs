@@ -1,6 +1,6 @@
-//! The 2xx of an INVITE is repeated until its ACK, over 64*T1 (RFC 3261 §13.3.1.4). tm repeats
-//! it as long as its time for final answers lasts (`fr_timeout`), which scripts may set for one
-//! transaction (`$T_fr_timeout`); so do we, and leave tm's own setting alone.
+//! The 2xx of an INVITE must be repeated until its ACK, for 64*T1 (RFC 3261 §13.3.1.4). tm repeats
+//! it for its final-answer time (`fr_timeout`), which scripts may set for one transaction
+//! (`$T_fr_timeout`). This module does the same, and leaves tm's own setting alone.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -8,12 +8,12 @@ use std::ptr;
 use super::abi::{self, opensips_transaction_prefix, opensips_variable_value};
 use super::tm::Tm;
 
-/// 64*T1 in seconds. tm forgets the transaction after it, and INVITEs that come again until
-/// then get the same answer.
+/// 64*T1 in seconds. tm forgets the transaction after it; repeated INVITEs until then get the same
+/// answer.
 const SECONDS: c_int = 32;
 
 impl Tm {
-    /// Has tm repeat the final answer that follows until the ACK.
+    /// Makes tm repeat the next final answer until the ACK.
     ///
     /// # Safety
     /// On the conference process' main thread, with a transaction that is referenced for us.

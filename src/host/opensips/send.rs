@@ -1,9 +1,9 @@
-//! Requests of ours on their way into tm, which is only ever given addresses: it asks no name
-//! server then.
+//! Requests of ours on their way into tm. It gets only addresses, so that it queries no name
+//! server.
 //!
-//! A datagram leaves from the conference process. What goes over a connection may have to wait
-//! for it, or for a peer that does not read, so it leaves from a worker: as an errand in a channel
-//! of the bridge, and a job of the core's that makes a worker fetch it.
+//! A datagram leaves from the conference process. Over a connection, sending may have to wait for
+//! the connection, or for a peer that does not read, so such a request leaves from a worker: as an
+//! errand in a channel of the bridge, with a job of the core's that makes a worker fetch it.
 
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
@@ -25,12 +25,12 @@ use crate::resolve::Hop;
 use crate::service::{Departure, NotSent};
 use crate::wire::sip::Method;
 
-/// Octets of the core's jobs that may wait for a worker before ours is not added: its pipe takes
-/// 64 KiB, and writing to a full one would block.
+/// Octets of the core's jobs that may wait for a worker before ours is withheld: its pipe takes 64
+/// KiB, and writing to a full one would block.
 const MAX_JOBS: c_int = 32 * 1024;
 
 host_symbols! {
-    /// What sending needs of the core.
+    /// Core symbols needed to send.
     struct Sending {
         dispatch: abi::DispatchJob = c"ipc_dispatch_rpc",
         jobs: *mut c_int = c"ipc_shared_fd_read",
@@ -40,7 +40,7 @@ host_symbols! {
     }
 }
 
-/// A request as tm gets it, for this process or another.
+/// A request in the form that tm gets, for this process or another.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Errand {
     attempt: u64,
@@ -55,7 +55,7 @@ pub(super) struct Errand {
     remote_uri: String,
     remote_tag: String,
     request_uri: String,
-    /// The socket to send from, 0 for one of the host's choice.
+    /// The socket to send from; 0 leaves the choice to the host.
     socket: u64,
 }
 
@@ -101,7 +101,7 @@ impl Errand {
             remote_target: borrowed(self.request_uri.as_bytes()),
             outbound_proxy: borrowed(self.next_hop.as_bytes()),
             state: abi::CONFIRMED,
-            // Outside a dialog the socket is a wish, and inside one an order.
+            // Outside a dialog the socket is a preference, and inside one mandatory.
             send_socket: if outside { ptr::null_mut() } else { socket },
             preferred_socket: if outside { socket } else { ptr::null_mut() },
             ..opensips_dialog::default()
@@ -112,8 +112,8 @@ impl Errand {
         dialog
     }
 
-    /// Has tm send it, with a processing context of its own: what the host's modules write into
-    /// it is of this request alone.
+    /// Sends it through tm, with its own processing context: data that the host's modules write
+    /// into it belongs to this request alone.
     ///
     /// # Safety
     /// On the main thread of the conference process or a worker.
@@ -143,7 +143,7 @@ impl Errand {
         }
     }
 
-    /// Has a worker send it; without room for it in the channel this process does.
+    /// Hands it to a worker; without room for it in the channel, this process sends it.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -172,7 +172,7 @@ impl Errand {
 }
 
 impl Sending {
-    /// Whether the core has a connection there, or is making one. A look into its table.
+    /// Whether the core has a connection to this destination, or is making one. Reads its table.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -201,7 +201,7 @@ impl Sending {
         }
     }
 
-    /// Whether the host has a socket of that transport and family.
+    /// Whether the host has a socket of this transport and family.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -210,7 +210,7 @@ impl Sending {
         unsafe { !self.socket_towards(to).is_null() }
     }
 
-    /// The host's choice of a socket to send there from; null where it has none.
+    /// The socket that the host chooses for this destination; null where it has none.
     ///
     /// # Safety
     /// On the conference process' main thread.
@@ -231,7 +231,7 @@ fn address(of: IpAddr) -> opensips_address {
     }
 }
 
-/// Octets that can be read from a file; none when nobody knows.
+/// Octets that can be read from a file; 0 when that is unknown.
 fn waiting(file: c_int) -> c_int {
     let mut octets: c_int = 0;
     // SAFETY: the kernel writes an int.
@@ -239,7 +239,7 @@ fn waiting(file: c_int) -> c_int {
     octets
 }
 
-/// The core calls this in a worker that has nothing else to do: one errand a job.
+/// The core calls this in an idle worker: one errand per job.
 unsafe extern "C" fn send_errand(_sender: c_int, _nothing: *mut c_void) {
     guard((), || {
         let Some(module) = MODULE.get() else { return };

@@ -1,5 +1,5 @@
-//! What differs between the series of OpenSIPS, as data. Offsets and sizes in octets;
-//! `make abi-check OPENSIPS_SRC=...` compares a row with a source tree.
+//! Differences between the series of OpenSIPS, as data. Offsets and sizes in octets; `make
+//! abi-check OPENSIPS_SRC=...` compares a row with a source tree.
 
 use crate::host::release::{self, Flags, Release};
 
@@ -8,33 +8,33 @@ use crate::host::release::{self, Flags, Release};
 pub(crate) struct Series {
     pub(crate) oldest: Release,
     pub(crate) measured: Release,
-    /// In a message: the reception record.
+    /// Offset in a message: the reception record.
     pub(crate) message_reception: usize,
-    /// In a message: the buffer it was received into.
+    /// Offset in a message: the buffer it was received into.
     pub(crate) message_buffer: usize,
-    /// In a message: the length of it.
+    /// Offset in a message: its length.
     pub(crate) message_length: usize,
-    /// In a message: the Request-URI as the script changed it.
+    /// Offset in a message: the Request-URI as the script changed it.
     pub(crate) message_new_uri: usize,
     /// The size of one record in the process table.
     pub(crate) process_size: usize,
-    /// In such a record: the reading end of the process' pipe.
+    /// Offset in such a record: the reading end of the process' pipe.
     pub(crate) process_pipe: usize,
-    /// In a socket: its address as text.
+    /// Offset in a socket: its address as text.
     pub(crate) socket_address: usize,
-    /// In a socket: its port.
+    /// Offset in a socket: its port.
     pub(crate) socket_port: usize,
-    /// In a socket: the name it advertises.
+    /// Offset in a socket: the name it advertises.
     pub(crate) socket_advertised_name: usize,
-    /// In a socket: the port it advertises, as text.
+    /// Offset in a socket: the port it advertises, as text.
     pub(crate) socket_advertised_port: usize,
     /// The size of a management command's record.
     pub(crate) management_size: usize,
-    /// In such a record: its recipes, which parameters there may be.
+    /// Offset in such a record: its recipes, the lists of possible parameters.
     pub(crate) management_recipes: usize,
     /// The size of a recipe: a function, then names.
     pub(crate) management_recipe_size: usize,
-    /// In such a record: other names of the command. 0: there are none, and commands are
+    /// Offset in such a record: other names of the command. 0: there are none, and commands are
     /// registered by their whole names.
     pub(crate) management_aliases: usize,
 }
@@ -48,7 +48,7 @@ impl release::Series for Series {
     }
 }
 
-/// One row a series. 3.4.0 and 3.4.1 have another dialog and another tm.
+/// One row per series. 3.4.0 and 3.4.1 have another dialog and another tm.
 pub(super) static SERIES: &[Series] = &[
     Series {
         oldest: Release::new(3, 4, 2),
@@ -124,7 +124,7 @@ pub(super) static SERIES: &[Series] = &[
     },
 ];
 
-/// OpenSIPS' compile options: none moves anything that is used.
+/// OpenSIPS' compile options: none moves anything that this module uses.
 pub(super) static FLAGS: Flags = Flags {
     measured: &[
         "STATS: On",

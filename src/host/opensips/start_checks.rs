@@ -1,5 +1,5 @@
-//! The checks of `init`: the host makes a message, a dialog and a value, and its own tables stand
-//! in tm.
+//! The checks of `init`: the host makes a message, a dialog and a value, and tm has tables like
+//! ours.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;
@@ -16,7 +16,7 @@ use crate::host::layout::{LayoutError, row, same, see, see_c_text, see_text};
 use crate::host::symbols::{self, host_symbols};
 
 host_symbols! {
-    /// What the core makes for the checks.
+    /// Core functions that build the objects the checks look at.
     struct Maker {
         message: abi::MakeMessage = c"get_dummy_sip_msg",
         release_message: abi::ReleaseMessage = c"release_dummy_sip_msg",
@@ -33,12 +33,12 @@ fn borrowed(text: &str) -> opensips_text {
     }
 }
 
-/// A text in the host's memory must be this one.
+/// Checks that a text in the host's memory is this one.
 fn same_text(what: &'static str, found: opensips_text, wanted: &str) -> Result<(), LayoutError> {
     same(what, see_text(what, found.s, found.len)?.as_str(), wanted)
 }
 
-/// Everything that can be known before the first fork. In `init`, after tm's.
+/// All checks possible before the first fork. In `init`, after tm's.
 pub(super) fn check(series: &Series, tm: &Tm) -> Result<(), LayoutError> {
     // SAFETY: the types in Maker are those of every supported series.
     let maker = unsafe { Maker::load(symbols::of_core)? };
@@ -107,7 +107,7 @@ unsafe fn made_message(
     }
 }
 
-/// What a dialog is made with.
+/// Parameters of the test dialog.
 const FROM: &str = "sip:from@invalid";
 const TO: &str = "sip:to@invalid";
 const TARGET: &str = "sip:target@invalid";
@@ -115,7 +115,7 @@ const TARGET: &str = "sip:target@invalid";
 /// # Safety
 /// As for [`check`].
 unsafe fn dialog(tm: &Tm) -> Result<(), LayoutError> {
-    // Not looked at, only kept.
+    // Never read, only kept.
     let socket: *const c_void = ptr::from_ref(tm).cast();
     let mut made = ptr::null_mut();
     // SAFETY: tm copies the texts and keeps the pointer in a dialog that it frees again.
@@ -173,7 +173,7 @@ unsafe fn made_dialog(
     same("what follows the socket of a dialog", behind, nothing)
 }
 
-/// Our tables are like tm's, which the host's own compiler made.
+/// Checks our tables against tm's, which the host's own compiler made.
 ///
 /// # Safety
 /// As for [`check`].

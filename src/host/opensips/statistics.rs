@@ -1,4 +1,4 @@
-//! Statistics in the function form: the host asks, a function reads the shared page.
+//! Statistics in the function form: the host calls a function, which reads the shared page.
 
 use std::ffi::{c_ulong, c_void};
 
@@ -7,10 +7,10 @@ use crate::host::guard::{c_string, guard};
 use crate::host::numbered::numbered;
 use crate::statistics::{self, ALL, COUNT};
 
-/// The host passes no argument of ours, so each number has a function of its own.
+/// The host passes no argument of ours, so each number has its own function.
 const READERS: [abi::ReadStatistic; COUNT] = numbered!(read);
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut c_void {
     let mut rows = Vec::new();
     for (which, reader) in ALL.iter().zip(READERS) {

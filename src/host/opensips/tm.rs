@@ -1,5 +1,5 @@
-//! The host's transaction layer: replies to its server transactions, requests of ours, and
-//! what becomes of them.
+//! The host's transaction layer: replies to its server transactions, requests of ours, and their
+//! outcomes.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,8 @@ use crate::resolve::Transport;
 use crate::service::NotReplied;
 
 host_symbols! {
-    /// tm's functions by name: its table of them grows and shifts, and holds wrappers that want
-    /// more of their caller than the functions do.
+    /// tm's functions by name: the table that tm exports grows and changes, and contains wrappers
+    /// that require more of their caller than the functions do.
     struct Tm {
         register_callback: abi::RegisterCallback = c"register_tmcb",
         new_transaction: abi::NewTransaction = c"t_newtran",
@@ -38,9 +38,9 @@ host_symbols! {
         look_up_cancelled: abi::LookUpCancelled = c"t_lookupOriginalT",
         set_kept_reason: abi::SetKeptReason = c"set_kr",
         set_final_timeout: abi::SetVariable = c"pv_set_tm_fr_timeout",
-        /// The one that only its table gives.
+        /// The one that only the table exports.
         cancel_transaction: abi::CancelTransaction = c"t_cancel_trans",
-        /// For the checks of the layout alone.
+        /// Used only by the checks of the layout.
         make_dialog: abi::MakeDialog = c"new_auto_dlg_uac",
         release_dialog: abi::ReleaseDialog = c"free_dlg",
     }
@@ -59,11 +59,10 @@ pub(super) enum TmError {
     Layout(#[from] LayoutError),
 }
 
-/// What tm's function for a new transaction does with the request: not all of it is copied at
-/// once.
+/// Argument of tm's function for a new transaction: do not copy all of the request at once.
 const COPIED_LATER: c_int = 0;
 
-/// What tm exports by its table alone.
+/// A function that tm exports only through its table.
 const IN_ITS_TABLE: &CStr = c"t_cancel_trans";
 
 /// Text for a call: the host reads it and keeps nothing.
@@ -102,13 +101,13 @@ impl Tm {
         Ok(tm)
     }
 
-    /// The transaction of the request the script is working on: the script's own, if it has
-    /// made one (by `t_newtran()`, or before `async()`), else a new one.
+    /// The transaction of the request the script is working on: the script's own, if it has made
+    /// one (by `t_newtran()`, or before `async()`), otherwise a new one.
     ///
     /// # Safety
     /// In a worker, on its main thread, with a request of this series that it is working on.
     pub(super) unsafe fn create(&self, series: &Series, message: *mut abi::Message) -> Created {
-        /// A copy was found where this series keeps it: looked at once a process.
+        /// Whether a copy was found where this series keeps it; checked once per process.
         static SEEN: AtomicBool = AtomicBool::new(false);
         // SAFETY: the caller promises the message; a positive result means that tm has a
         // current transaction.
@@ -139,12 +138,12 @@ impl Tm {
         }
     }
 
-    /// Keeps the transaction beyond the end of the script, and has a CANCEL for an INVITE
-    /// reported, whoever answers it.
+    /// Keeps the transaction beyond the end of the script, and registers a report of a CANCEL for
+    /// an INVITE, no matter who answers it.
     ///
-    /// tm's copy of the request gets now what the script has done to it, as for appended
-    /// headers of the reply. At the script's end it would get it while the conference process
-    /// builds an answer from the same copy: headers and body are lost, or the proxy aborts.
+    /// tm's copy of the request gets the script's changes now, such as appended headers of the
+    /// reply. At the end of the script it would get them while the conference process builds an
+    /// answer from the same copy: headers and body would be lost, or the proxy would abort.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
@@ -173,7 +172,7 @@ impl Tm {
         }
     }
 
-    /// Has tm absorb an ACK.
+    /// Makes tm absorb an ACK.
     ///
     /// # Safety
     /// As for [`Tm::create`].
@@ -208,8 +207,8 @@ impl Tm {
         }
     }
 
-    /// The transaction a CANCEL means. tm reads Call-ID and CSeq without a look whether they
-    /// are there.
+    /// The transaction that a CANCEL refers to. tm reads Call-ID and CSeq without checking that
+    /// they exist.
     ///
     /// # Safety
     /// As for [`Tm::create`], after it.
@@ -284,7 +283,7 @@ impl Tm {
     }
 }
 
-/// tm says "none" in two ways.
+/// The transaction, if there is one; tm has two values for "none".
 fn existing(cell: *mut opensips_transaction_prefix) -> Option<*mut opensips_transaction_prefix> {
     (!cell.is_null() && cell as usize != usize::MAX).then_some(cell)
 }
@@ -301,7 +300,7 @@ unsafe fn ids(cell: *const opensips_transaction_prefix) -> TransactionId {
     }
 }
 
-/// What the request of a transaction came by.
+/// Transport over which the request of a transaction arrived.
 ///
 /// # Safety
 /// As for [`ids`].
@@ -321,7 +320,7 @@ unsafe fn transport(cell: *const opensips_transaction_prefix) -> Option<Transpor
     }
 }
 
-/// tm calls this in whichever process saw the CANCEL.
+/// tm calls this in the process that received the CANCEL.
 unsafe extern "C" fn cancel_came(
     cell: *mut abi::Transaction,
     _event: c_int,
@@ -337,7 +336,7 @@ unsafe extern "C" fn cancel_came(
     });
 }
 
-/// tm calls this in whichever process got the response, or the time-out.
+/// tm calls this in the process that received the response, or the time-out.
 pub(super) unsafe extern "C" fn finished(
     cell: *mut abi::Transaction,
     event: c_int,
@@ -366,7 +365,7 @@ pub(super) unsafe extern "C" fn finished(
                     code,
                     response: response(what),
                 }),
-                // A final response is reported once more when tm is done with it.
+                // tm reports a final response once more when it is done with it.
                 _ => {}
             }
         }
@@ -408,7 +407,8 @@ pub(super) fn hand_over(frame: &Frame) {
     }
 }
 
-/// tm's table, of which one slot is used: those around it hold the functions of these names.
+/// Checks the one slot used of tm's table: the slots around it must hold the functions of these
+/// names.
 fn check_slots(table: &opensips_tm, tm: &Tm) -> Result<(), LayoutError> {
     const WHAT: &str = "tm's table of functions";
     let slots = [

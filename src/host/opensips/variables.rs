@@ -11,7 +11,7 @@ use crate::host::logging as log;
 use crate::host::text;
 use crate::host::variables::Variable;
 
-/// The table for the host, ended by an empty row; lives for ever.
+/// The table for the host, ended by an empty row; never freed.
 pub(super) fn table() -> *mut c_void {
     let name = c"msrp_conference";
     let variable = opensips_variable {
@@ -28,7 +28,7 @@ pub(super) fn table() -> *mut c_void {
     Box::leak(Box::new(table)).as_mut_ptr().cast()
 }
 
-/// The name in the parentheses becomes a number.
+/// Converts the name in the parentheses to a number.
 unsafe extern "C" fn parse_name(
     used: *mut opensips_variable_use_prefix,
     name: *const opensips_text,
@@ -41,7 +41,7 @@ unsafe extern "C" fn parse_name(
             };
             (used, text::lossy(text::octets(name.s, name.len)))
         };
-        // Events come with values of their own here.
+        // Events have their own variables here.
         let Some(variable) = Variable::named(name.trim(), false) else {
             log::error(format_args!("there is no $msrp_conference({name})"));
             return -1;

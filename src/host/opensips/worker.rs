@@ -1,4 +1,4 @@
-//! The script function in a worker: what OpenSIPS gives to `host::worker`.
+//! The script function in a worker: OpenSIPS' [`Primitives`].
 
 use std::ffi::{CStr, c_char, c_int};
 use std::net::SocketAddr;
@@ -41,8 +41,8 @@ impl Primitives for Module {
         &self.bridge
     }
 
-    /// tm holds its lock on the replies in a failure route, and an answer would wait for it
-    /// for ever; other routes work on no request of a peer.
+    /// In a failure route tm holds its lock on the replies, and an answer would wait for it for
+    /// ever; other routes have no request of a peer.
     fn answers_here(&self) -> bool {
         // SAFETY: a variable of this process.
         unsafe { *self.core.route_kind == abi::REQUEST_ROUTE }
@@ -106,7 +106,7 @@ impl Primitives for Module {
         unsafe { self.tm.keep(message.address(), invite) }
     }
 
-    /// The tag of an answer is the focus' own.
+    /// The focus chooses the tag of an answer itself.
     fn reply_tag(&self, _: &Message<'_>, _: &Transaction) -> Option<String> {
         None
     }
@@ -134,7 +134,7 @@ impl Primitives for Module {
     }
 }
 
-/// What the host's parser makes of pseudo-variables.
+/// The host's expansion of pseudo-variables.
 fn print(module: &Module, format: Format, message: &Message<'_>) -> Vec<u8> {
     let mut buffer = [0u8; IDENTITY_OCTETS];
     let mut length = buffer.len() as c_int;
@@ -170,7 +170,7 @@ unsafe fn read_socket(
     })
 }
 
-/// Where a socket is, and where it says it is.
+/// A socket's own address and its advertised one.
 pub(super) struct Addresses {
     pub(super) bound: (String, u16),
     pub(super) advertised: (String, u16),

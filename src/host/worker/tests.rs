@@ -3,11 +3,11 @@ use std::cell::RefCell;
 use super::*;
 use crate::bridge::Buffer;
 
-/// A host that keeps account of what it is asked for.
+/// A host that records the calls it gets.
 struct Fake {
     bridge: Bridge,
     octets: Vec<u8>,
-    /// Where the method lies, from the buffer's start.
+    /// Offset of the method in the buffer.
     method_at: usize,
     method_length: c_int,
     created: fn() -> Created,

@@ -24,46 +24,46 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key; may be the same file.
     pub private_key: PathBuf,
-    /// Authorities whose certificates are believed.
+    /// Authorities whose certificates are trusted.
     pub ca_list: Option<PathBuf>,
-    /// A client without a certificate of one of them is turned away.
+    /// Require clients to show a certificate of one of these authorities.
     pub verify_client: bool,
 }
 
-/// What is wrong with the files, each named by the parameter it stands in.
+/// An error in the files, with the parameter that names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Not there, or not readable.
+    /// Missing or unreadable.
     #[error("cannot read {path}: {source}{mend}")]
     Read {
         /// Its parameter.
         parameter: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
-        /// Whose the file is, and the command that mends it; empty for other reasons.
+        /// The file's owner and a command that fixes its permissions; empty for other causes.
         mend: String,
     },
-    /// Nothing of the kind in it.
+    /// It contains no PEM item of the kind wanted.
     #[error("{path} holds no {wanted} in PEM")]
     Empty {
         /// Its parameter.
         parameter: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The kind of item it should contain.
         wanted: &'static str,
     },
-    /// The key is of no kind that can be used.
+    /// The kind of key is not supported.
     #[error("{path}: {source}")]
     Key {
         /// The file.
         path: PathBuf,
-        /// What rustls said.
+        /// The error of rustls.
         source: rustls::Error,
     },
-    /// The two do not belong together.
+    /// The key does not match the certificate.
     #[error("the key in {path} is not that of the certificate")]
     KeyMismatch {
         /// The file with the key.
@@ -76,13 +76,13 @@ pub enum TlsError {
         parameter: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         problem: String,
     },
-    /// `tls_verify_client` needs authorities.
+    /// `tls_verify_client` requires authorities.
     #[error("tls_verify_client needs tls_ca_list")]
     NoAuthorities,
-    /// The cryptography needs instructions this processor has not.
+    /// The processor lacks instructions that the cryptography needs.
     #[error("TLS needs a processor with AES, AVX2, ADX, BMI2 and PCLMULQDQ")]
     Processor,
 }
@@ -102,7 +102,7 @@ impl TlsError {
 }
 
 impl TlsFiles {
-    /// Reads and checks everything, as the start does.
+    /// Reads and checks all files, as at startup.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -117,7 +117,7 @@ impl TlsFiles {
             .chain(ca_list)
     }
 
-    /// Changes whenever one of the files does.
+    /// A value that changes whenever one of the files changes.
     fn stamp(&self) -> Vec<Option<(SystemTime, u64)>> {
         let stamp = |path| {
             let data = fs::metadata(path).ok()?;
@@ -176,7 +176,7 @@ fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// What makes a file readable, behind what the operating system said.
+/// How to make the file readable, as text to append to the operating system's error.
 fn mend(path: &Path) -> String {
     access::obstacle(path, Wish::Read).map_or_else(String::new, |obstacle| {
         format!("; {obstacle}: {}", obstacle.command(path.display()))
@@ -199,12 +199,12 @@ fn certificates(
     }
 }
 
-/// What was made of the files at one time.
+/// The configuration built from the files at one time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Material {
     /// For our listeners.
     pub(crate) server: Option<Arc<ServerConfig>>,
-    /// Of our certificate.
+    /// Fingerprint of our certificate.
     pub(crate) fingerprint: Option<Fingerprint>,
     own: Option<Arc<SingleCertAndKey>>,
     roots: Option<Arc<RootCertStore>>,
@@ -234,8 +234,8 @@ impl Material {
         })
     }
 
-    /// What to connect with: to a peer that announced these fingerprints, or without any to
-    /// one whose certificate an authority of ours vouches for.
+    /// The configuration of a TLS client. The peer must show a certificate with one of the
+    /// announced fingerprints or, if none was announced, one that a trusted authority vouches for.
     pub(crate) fn client(&self, announced: Vec<Fingerprint>) -> Option<Arc<ClientConfig>> {
         if !graviola::util::is_cpu_supported() {
             return None;
@@ -280,20 +280,20 @@ fn server_config(
         })?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(own);
-    // A participant connects once a conference: nothing is kept to make that cheaper, and
-    // nobody comes in on what another certificate file allowed.
+    // A participant connects once per conference, so session resumption would save little. Without
+    // it, no client resumes a session accepted under another certificate file.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
 }
 
-/// The name a peer's certificate must have; `None`: text that can be no name.
+/// The name a peer's certificate must have; `None` if the text is not a valid name.
 pub(super) fn server_name(host: &str) -> Option<ServerName<'static>> {
     let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     ServerName::try_from(bare.unwrap_or(host).to_owned()).ok()
 }
 
-/// The files, and what was last made of them. Shared by all threads.
+/// The files and the configuration last built from them, shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Tls {
     files: Option<TlsFiles>,
@@ -302,7 +302,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the files; without any there is no TLS listener and no certificate to show.
+    /// Reads the files. Without any, there are no TLS listeners and no certificate to show.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -316,13 +316,13 @@ impl Tls {
         })
     }
 
-    /// What to use for a new connection.
+    /// The configuration for new connections.
     pub(crate) fn material(&self) -> Arc<Material> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again if they have changed. A change that cannot be used (half of it
-    /// written, say) is told once, and the old certificate stays.
+    /// Rereads the files if they have changed. A change that cannot be used (a half-written file,
+    /// for example) is reported once, and the old certificate stays in force.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -339,7 +339,7 @@ impl Tls {
         self.read(files).map(Some)
     }
 
-    /// Reads the files again in any case.
+    /// Rereads the files even if they have not changed.
     ///
     /// # Errors
     /// See [`TlsError`].

@@ -1,8 +1,8 @@
-//! TLS for MSRP (RFC 4975 §14.2, RFC 8122): certificates, who is believed, and one
-//! connection's records. TLS 1.2 and 1.3 by rustls, whatever the host links.
+//! TLS for MSRP (RFC 4975 §14.2, RFC 8122): certificates, trust, and the records of one connection.
+//! TLS 1.2 and 1.3 by rustls, whichever library the host links.
 //!
-//! The provider is Graviola: of those for rustls the one whose licence fits and that builds
-//! without a C compiler. It asks for a processor of the last decade, see
+//! The provider is Graviola: among the rustls providers, the one with a suitable licence that
+//! builds without a C compiler. It needs a processor of the last decade, see
 //! [`TlsError::Processor`].
 
 mod files;

@@ -1,8 +1,8 @@
 //! The records of one TLS connection over a socket that does not block.
 //!
-//! The driver polls its sockets itself and moves them between threads, so the records are
-//! driven here and not by a stream type of its own runtime. What one flush gathers becomes
-//! one record up to 16 KiB, and one write (performance: a record's fixed cost).
+//! The driver polls its sockets itself and moves them between threads, so it drives the records
+//! directly rather than through the stream type of an async runtime. For performance (a record has
+//! a fixed cost), the data of one flush becomes one record of up to 16 KiB and one write.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
@@ -18,11 +18,11 @@ use super::files::server_name;
 use crate::net::writer;
 use crate::wire::fingerprint::{self, Fingerprint};
 
-/// Octets of ciphertext read at once. Less than what is read into, by more than a record:
-/// what was waiting for its end comes out with it.
+/// Bytes of ciphertext read per call. It is smaller than the plaintext buffer by more than a
+/// record, so that an incomplete record from the last read fits too.
 const READ_OCTETS: usize = 44 * 1024;
 
-/// Octets encrypted at most before they are written: two records.
+/// Limit of bytes encrypted before a write: two records.
 const UNWRITTEN: usize = 32 * 1024;
 
 /// The TLS state of one connection.
@@ -31,7 +31,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// For a connection that was accepted and of which the ClientHello has come.
+    /// Creates the state for an accepted connection whose ClientHello has been read.
     pub(crate) fn accept(hello: Hello, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = hello.accepted.into_connection(config);
         let connection = connection.map_err(|(error, _)| invalid(error))?;
@@ -40,8 +40,8 @@ impl Records {
         Ok(records)
     }
 
-    /// For a connection we made; `name` goes out as SNI if it is a host name, and is what
-    /// the certificate must name (RFC 4975 §14.2, C69).
+    /// Creates the state for a connection we made. `name` is sent as SNI if it is a host name, and
+    /// the certificate must contain it (RFC 4975 §14.2, C69).
     pub(crate) fn connect(config: Arc<ClientConfig>, name: &str) -> Option<Self> {
         let connection = ClientConnection::new(config, server_name(name)?).ok()?;
         Some(Self::new(connection.into()))
@@ -52,7 +52,8 @@ impl Records {
         Self { connection }
     }
 
-    /// What the peer's certificate could be announced by; empty when it showed none.
+    /// Fingerprints of the peer's certificate, one for each supported hash; empty without a
+    /// certificate.
     pub(crate) fn peer(&self) -> Vec<Fingerprint> {
         let chain = self.connection.peer_certificates();
         chain
@@ -61,9 +62,9 @@ impl Records {
             .unwrap_or_default()
     }
 
-    /// Carries the handshake to its end.
+    /// Completes the handshake.
     pub(crate) async fn shake_hands(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        // In pieces as small as the messages of a handshake are.
+        // Small pieces, as handshake messages are small.
         let mut octets = vec![0; 4096];
         std::future::poll_fn(|context| {
             while self.connection.is_handshaking() {
@@ -78,7 +79,7 @@ impl Records {
                 }
                 let taken = self.take_all(input.filled());
                 if taken.is_err() {
-                    // The alert says why; nobody waits for it.
+                    // The alert states the reason; there is no need to wait for it.
                     let _ = self.poll_flush(stream, context);
                 }
                 taken?;
@@ -88,8 +89,8 @@ impl Records {
         .await
     }
 
-    /// Fills `output` with what was decrypted; filling nothing is the end of the stream.
-    /// `scratch` holds the ciphertext meanwhile, so that an idle connection owns no buffer.
+    /// Fills `output` with decrypted data; no data means the end of the stream. `scratch` holds the
+    /// ciphertext meanwhile, so that an idle connection owns no buffer.
     pub(crate) fn poll_read(
         &mut self,
         stream: &mut TcpStream,
@@ -119,7 +120,8 @@ impl Records {
                     break;
                 }
             }
-            // A key update, say, wants an answer; if it cannot go now it goes with the next.
+            // A key update, for example, needs an answer; if it cannot be written now, the next
+            // flush does it.
             if self.connection.wants_write()
                 && let Poll::Ready(Err(error)) = self.poll_flush(stream, context)
             {
@@ -131,7 +133,7 @@ impl Records {
         }
     }
 
-    /// Takes all of it in: rustls may want some at a time.
+    /// Feeds all of the ciphertext to rustls, which may take it in several calls.
     fn take_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
         while !octets.is_empty() {
             self.take(&mut octets)?;
@@ -139,7 +141,7 @@ impl Records {
         Ok(())
     }
 
-    /// Takes ciphertext in.
+    /// Feeds ciphertext to rustls.
     fn take(&mut self, octets: &mut &[u8]) -> io::Result<()> {
         self.connection.read_tls(octets)?;
         self.connection
@@ -148,7 +150,7 @@ impl Records {
             .map_err(invalid)
     }
 
-    /// Moves what was decrypted; whether there was something, or the stream has ended.
+    /// Moves decrypted data to the output; returns whether there was any or the stream has ended.
     fn decrypted(&mut self, output: &mut ReadBuf<'_>) -> io::Result<bool> {
         loop {
             let space = output.initialize_unfilled();
@@ -161,15 +163,14 @@ impl Records {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(!output.filled().is_empty());
                 }
-                // Without close_notify. MSRP messages say where they end.
+                // The stream ended without close_notify. MSRP messages mark their own end.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Encrypts as much of `slices` as fits; it is on its way when [`Self::poll_flush`] says
-    /// so.
+    /// Encrypts as much of `slices` as fits. [`Self::poll_flush`] reports when it is written.
     pub(crate) fn poll_write(
         &mut self,
         stream: &mut TcpStream,
@@ -203,22 +204,22 @@ impl Records {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more comes.
+    /// Sends close_notify: no more data follows.
     pub(crate) async fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
         self.connection.send_close_notify();
         std::future::poll_fn(|context| self.poll_flush(stream, context)).await
     }
 }
 
-/// What a client begins with.
+/// A ClientHello.
 pub(crate) struct Hello {
     accepted: Accepted,
-    /// What came after it.
+    /// The octets after the ClientHello.
     rest: Vec<u8>,
 }
 
 impl Hello {
-    /// Reads until it is whole. Before anything has come, nothing is allocated.
+    /// Reads until the ClientHello is complete. Allocates nothing before the first octet arrives.
     pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<Self> {
         stream.readable().await?;
         let mut acceptor = Acceptor::default();
@@ -238,7 +239,7 @@ impl Hello {
                         return Ok(Self { accepted, rest });
                     }
                     Err((error, mut alert)) => {
-                        // The alert says why; nobody waits for it.
+                        // The alert states the reason; there is no need to wait for it.
                         let mut octets = Vec::new();
                         let _ = alert.write_all(&mut octets);
                         let _ = stream.try_write(&octets);
@@ -254,7 +255,7 @@ fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// A socket as rustls writes to it.
+/// Adapts a socket to the interface that rustls writes to.
 struct SocketWriter<'a, 'b> {
     stream: &'a mut TcpStream,
     context: &'a mut Context<'b>,

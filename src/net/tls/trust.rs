@@ -1,5 +1,5 @@
-//! Whose certificate is believed. A fingerprint from the signalling stands above every
-//! authority; it is checked here when we connect, and at the bind when we are connected to.
+//! Trust in certificates. A fingerprint from the signalling outranks every authority. It is checked
+//! here on connections we make, and at the bind on connections we accept.
 
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ use rustls::{
 use super::provider;
 use crate::wire::fingerprint::{self, Fingerprint};
 
-/// Asks every client for a certificate and takes any: only the session it binds can tell
-/// whether it is the right one (RFC 4975 §14.4). That the client has its key is proven.
+/// Requests a certificate from every client and accepts any: only the session it binds determines
+/// whether the certificate is right (RFC 4975 §14.4). The handshake proves that the client has its
+/// key.
 #[derive(Debug)]
 pub(super) struct AnyClient;
 
@@ -66,17 +67,17 @@ impl ClientCertVerifier for AnyClient {
     }
 }
 
-/// Believes the peer its description speaks of.
+/// Verifies that the peer is the one its description announced.
 #[derive(Debug)]
 pub(super) enum ThePeer {
-    /// Self-signed or not: one of these fingerprints (RFC 4975 §14.4).
+    /// The certificate, self-signed or not, has one of these fingerprints (RFC 4975 §14.4).
     Announced(Vec<Fingerprint>),
-    /// An authority of ours vouches for the name (RFC 4975 §14.2, C69).
+    /// A trusted authority vouches for the name (RFC 4975 §14.2, C69).
     Vouched(Arc<WebPkiServerVerifier>),
 }
 
 impl ThePeer {
-    /// `None`: nothing was announced and there is no authority, so nobody can be believed.
+    /// `None`: without a fingerprint and without authorities no peer can be trusted.
     pub(super) fn new(
         announced: Vec<Fingerprint>,
         roots: Option<Arc<RootCertStore>>,

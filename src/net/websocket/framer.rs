@@ -1,5 +1,5 @@
-//! Puts what a connection writes into WebSocket frames: each MSRP chunk is one message
-//! (RFC 7977 §5.1), a large one that is not whole yet has several frames.
+//! Wraps a connection's output in WebSocket frames. Each MSRP chunk is one message (RFC 7977 §5.1);
+//! a large chunk that is not complete yet takes several frames.
 
 use std::str;
 
@@ -23,14 +23,14 @@ struct Piece {
 /// One WebSocket's outgoing side.
 #[derive(Debug, Default)]
 pub(super) struct Framer {
-    /// How the chunk ends that has begun and is not whole.
+    /// The end-line of the chunk that is open.
     end: Option<Vec<u8>>,
-    /// Those of one batch; empty between them.
+    /// The stretches of one batch; empty between batches.
     pieces: Vec<Piece>,
 }
 
 impl Framer {
-    /// Appends `batch` to `framed` in frames. `text`: the peer is sent text where it is.
+    /// Appends `batch` to `framed` in frames. `text`: use text frames for chunks that are text.
     pub(super) fn frame(&mut self, batch: &Batch, text: bool, framed: &mut Batch) {
         self.cut(batch, text);
         let mut pieces = self.pieces.drain(..);
@@ -51,8 +51,8 @@ impl Framer {
         }
     }
 
-    /// Finds where chunks begin and end. Nothing but the copied parts is looked into: our own
-    /// lines stand there, each in one part, and no body has an end-line in it (C04).
+    /// Finds where chunks begin and end. It searches the copied parts only: our own lines are
+    /// there, each within one part, and no body contains an end-line (C04).
     fn cut(&mut self, batch: &Batch, text: bool) {
         let mut piece = Piece {
             first: self.end.is_none(),
@@ -81,7 +81,7 @@ impl Framer {
         }
     }
 
-    /// Where the chunk ends with which `octets` begin, if it does so there.
+    /// The end of the chunk that `octets` begin with or continue, if it lies within them.
     fn end_within(&mut self, part: &Part<'_>, octets: &[u8]) -> Option<usize> {
         let Part::Copied(_) = part else { return None };
         let end = match &mut self.end {
@@ -99,7 +99,7 @@ impl Piece {
     }
 }
 
-/// Text only where the whole chunk is known to be: what follows later need not be.
+/// Text only if the whole chunk is known to be text: later octets may not be.
 fn header(piece: Piece, out: &mut Vec<u8>) {
     let opcode = match piece {
         Piece { first: false, .. } => Data::Continue,
@@ -118,7 +118,7 @@ pub(super) fn pong(payload: &[u8], framed: &mut Batch) {
     control(Control::Pong, payload, framed);
 }
 
-/// The end of the WebSocket, and why (RFC 6455 §7.4.1).
+/// A close frame with its code (RFC 6455 §7.4.1).
 pub(super) fn close(code: u16, framed: &mut Batch) {
     control(Control::Close, &code.to_be_bytes(), framed);
 }
@@ -195,7 +195,7 @@ mod tests {
             framer.frame(&batch, true, &mut framed);
             all.extend(frames(&framed));
         }
-        // Nobody knows of the first whether what follows is text.
+        // The first part does not tell whether the next one is text.
         let firsts: Vec<_> = all.iter().map(|(first, _)| *first).collect();
         assert_eq!(firsts, [0x02, 0x00, 0x80]);
         let octets: Vec<u8> = all.into_iter().flat_map(|(_, octets)| octets).collect();

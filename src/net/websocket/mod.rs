@@ -21,30 +21,29 @@ const PROTOCOL_ERROR: u16 = 1002;
 pub(super) struct WebSocket {
     incoming: Unframer,
     outgoing: Framer,
-    /// The peer sent what it must not.
+    /// The peer violated the protocol.
     violated: bool,
 }
 
 impl WebSocket {
-    /// Leaves what was in the frames at the front of `octets`; says how many octets that is.
+    /// Moves the payload of the frames to the front of `octets`; returns its length.
     pub(super) fn unframe(&mut self, octets: &mut [u8]) -> Result<usize, Violation> {
         let result = self.incoming.unframe(octets);
         self.violated |= result.is_err();
         result
     }
 
-    /// The peer has closed it: its page is gone.
+    /// The peer has closed the WebSocket: its page is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.incoming.is_closed()
     }
 
-    /// A pong is to be written.
+    /// Whether a pong is pending.
     pub(super) fn owes_pong(&self) -> bool {
         self.incoming.is_pinged()
     }
 
-    /// Moves what is to be written into `framed`, in frames, and what the peer is owed before
-    /// it.
+    /// Moves output into `framed`, in frames, preceded by any pong that is pending.
     pub(super) fn frame(&mut self, batch: &Batch, framed: &mut Batch) {
         if let Some(ping) = self.incoming.take_ping() {
             framer::pong(&ping, framed);
@@ -52,7 +51,7 @@ impl WebSocket {
         self.outgoing.frame(batch, self.incoming.is_text(), framed);
     }
 
-    /// The last frame.
+    /// The close frame.
     pub(super) fn close(&self) -> Batch {
         let mut framed = Batch::default();
         let code = if self.violated {

@@ -1,21 +1,21 @@
-//! Whose pages may open a WebSocket here (RFC 6455 §10.2, W08). Browsers say where a page
-//! comes from; whatever is no browser says what it likes, or nothing.
+//! Origins of web pages that may open a WebSocket here (RFC 6455 §10.2, W08). Browsers send the
+//! page's true origin; other programs may send any value, or none.
 
 use std::str::FromStr;
 
 /// `ws_origins`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// Pages of the host that they connect to, whatever their port.
+    /// Pages from the host that they connect to, on any port.
     #[default]
     Own,
     /// Pages from anywhere.
     Any,
-    /// Pages from these.
+    /// Pages from the listed origins.
     These(Vec<Rule>),
 }
 
-/// One origin, or those of all hosts below a name.
+/// One origin, or the origins of all hosts below a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     scheme: String,
@@ -25,7 +25,7 @@ pub struct Rule {
     port: Option<u16>,
 }
 
-/// Text that is no entry of `ws_origins`.
+/// Text that is not an entry of `ws_origins`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an origin like https://chat.example.com or https://*.example.com:8443")]
 pub struct OriginRuleError;
@@ -65,8 +65,8 @@ impl FromStr for Rule {
 }
 
 impl Origins {
-    /// Whether a page from `origin` may come in that connects to `host` (the header fields of
-    /// these names). Without an Origin it is no page.
+    /// Whether a page from `origin` may connect to `host` (the header fields of these names).
+    /// Without an Origin the client is not a web page.
     pub(super) fn admit(&self, from: Option<&str>, host: Option<&str>) -> bool {
         let Some(from) = from else { return true };
         if *self == Self::Any {

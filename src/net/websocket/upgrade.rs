@@ -1,4 +1,4 @@
-//! The HTTP request a WebSocket begins with (RFC 6455 §4, RFC 7977 §4).
+//! The HTTP request that opens a WebSocket (RFC 6455 §4, RFC 7977 §4).
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use super::Origins;
 
 /// The sub-protocol (RFC 7977 §4.1).
 const PROTOCOL: &str = "msrp";
-/// The longest request that is read: browsers send less than 1 KiB, and their cookies.
+/// Size limit of a request, in octets: browsers send less than 1 KiB, plus cookies.
 const MAX_REQUEST: usize = 8 * 1024;
-/// How long a request may take, beyond the handshake of TLS.
+/// Time limit for a request, after the TLS handshake.
 pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request, as far as it has come.
@@ -22,29 +22,29 @@ pub(crate) struct Request {
     octets: Vec<u8>,
 }
 
-/// What becomes of it.
+/// The result of reading a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// More must come.
+    /// The request is incomplete.
     Wait,
     /// The WebSocket is open once this is written.
     Open {
         /// The response.
         response: Vec<u8>,
-        /// What came after the request.
+        /// The octets after the request.
         rest: Vec<u8>,
     },
-    /// This is written, and the connection closed.
+    /// Write this and close the connection.
     Refuse {
         /// The response.
         response: Vec<u8>,
-        /// What is wrong, for the log.
+        /// The reason, for the log.
         why: &'static str,
     },
 }
 
 impl Request {
-    /// Takes what came.
+    /// Takes received octets.
     pub(crate) fn add(&mut self, octets: &[u8], origins: &Origins) -> Verdict {
         self.octets.extend_from_slice(octets);
         match server::Request::try_parse(&self.octets) {
@@ -73,7 +73,10 @@ fn answer(
     let text = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
     let upgrade = (StatusCode::UPGRADE_REQUIRED, "a request for no WebSocket");
     let mut response = server::create_response(request).map_err(|_| upgrade)?;
-    if !origins.admit(text(ORIGIN), text(HOST)) {
+    // One that cannot be read is that of no page we know.
+    let origin = request.headers().get(ORIGIN);
+    let origin = origin.map(|it| it.to_str().unwrap_or_default());
+    if !origins.admit(origin, text(HOST)) {
         return Err((StatusCode::FORBIDDEN, "a page of another site (ws_origins)"));
     }
     let asked = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
@@ -83,7 +86,7 @@ fn answer(
     if !asked.any(|it| it.trim().eq_ignore_ascii_case(PROTOCOL)) {
         return Err((StatusCode::BAD_REQUEST, "no sub-protocol msrp"));
     }
-    // W01. No extension is agreed on, compression least of all (RFC 6455 §9.1).
+    // W01. No extension is negotiated, compression in particular (RFC 6455 §9.1).
     let headers = response.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     Ok(response)
@@ -108,7 +111,7 @@ fn refuse(status: StatusCode, why: &'static str) -> Verdict {
 
 fn write(response: &Response) -> Vec<u8> {
     let mut octets = Vec::new();
-    // Nothing that is written to memory fails, and our own header fields are ASCII.
+    // Writing to memory does not fail, and our own header fields are ASCII.
     let _ = server::write_response(&mut octets, response);
     octets
 }
@@ -152,6 +155,7 @@ mod tests {
             ("chat, msrp", "sip", "400"),
             ("Sec-WebSocket-Protocol", "X", "400"),
             ("https://chat", "https://evil", "403"),
+            ("https://chat", "https://ch\u{e4}t", "403"),
             ("Upgrade: websocket", "X: y", "426"),
             ("Version: 13", "Version: 8", "426"),
             ("GET", "POST", "400"),

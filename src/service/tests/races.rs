@@ -10,16 +10,16 @@ use crate::focus;
 use crate::focus::{Config, Focus, InviteMode, Listen, ScriptOptions, Transport};
 
 const ROOM: &str = "sip:lobby@127.0.0.1";
-/// CSeq and transaction in front of those of BYEs.
+/// CSeq and transaction numbers of BYEs begin here.
 const FIRST_BYE: u32 = 100;
 /// Longer than every timer of an INVITE, and shorter than a session.
 const WHILE: Duration = Duration::from_secs(100);
 
-/// What happens next.
+/// The next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Invite,
-    /// The switch admits whoever asks.
+    /// The switch admits every waiting session.
     Admit,
     /// The store commits everything.
     Settle,
@@ -31,18 +31,18 @@ enum Step {
     Bye,
 }
 
-/// Who deals with a CANCEL.
+/// The element that handles a CANCEL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// The script hands it to the module.
     Module,
     /// The script relays it: the host answers the INVITE 487.
     Host,
-    /// So, too, and the module is not told.
+    /// The same, and the module is not notified.
     HostInSilence,
 }
 
-/// What the INVITE is.
+/// The purpose of the INVITE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     First,
@@ -80,7 +80,7 @@ impl Host for Tm {
         _to: &Hop,
         _attempt: RequestId,
     ) -> Result<Departure, NotSent> {
-        // Nobody is there to answer: no outcome is waited for.
+        // Nobody is there to answer, so there is no outcome to wait for.
         Err(NotSent::Stopping)
     }
     fn connected(&mut self, _to: &Hop) -> bool {
@@ -96,7 +96,7 @@ impl Host for Tm {
     fn log(&mut self, _line: &Line) {}
 }
 
-/// The switch: sessions it knows, and those that wait to be admitted.
+/// The switch: its sessions, and those that wait for admission.
 #[derive(Default)]
 struct Sessions {
     asked: Vec<Admission>,
@@ -164,13 +164,13 @@ struct Race {
     now: Moment,
     kind: Kind,
     cseq: u32,
-    /// The INVITE's, and its number.
+    /// Number of the INVITE and of its transaction.
     transaction: u32,
     /// BYEs sent.
     byes: u32,
     /// The CANCEL came before a final answer.
     cancelled: bool,
-    /// The ACK came behind the 2xx.
+    /// The ACK came after the 2xx.
     acknowledged: bool,
 }
 
@@ -202,7 +202,7 @@ impl Race {
         new
     }
 
-    /// In, before the INVITE in question.
+    /// Joins, before the INVITE in question.
     fn be_in(&mut self) {
         for step in [Step::Invite, Step::Admit, Step::Settle, Step::AckOfAnswer] {
             self.happen(step);
@@ -261,7 +261,7 @@ impl Race {
     }
 
     fn invite(&mut self) {
-        // With a CANCEL in front the host may have answered already.
+        // If a CANCEL came first, the host may have answered already.
         let path = format!("msrp://127.0.0.1:2855/a{};tcp", self.cseq);
         let offer = format!(
             "v=0\r\no=- 1 {} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -284,8 +284,8 @@ impl Race {
         }
     }
 
-    /// Once the 2xx has left no other final answer can be meant, whatever the branch: some
-    /// clients take the INVITE's for both.
+    /// Once the 2xx has left, the ACK can belong to no other final answer, whatever its branch:
+    /// some clients use the INVITE's branch for both.
     fn ack(&mut self, branch: u32) {
         self.acknowledged |= self.answer() == Some(200);
         self.request("ACK", self.cseq, branch, "");
@@ -302,7 +302,7 @@ impl Race {
     }
 
     fn request(&mut self, method: &str, cseq: u32, branch: u32, body: &str) {
-        // The host's tag is known to whoever has got any answer with a tag.
+        // The host's tag is known to a client that has received any answer with a tag.
         let inside = method != "INVITE" || cseq > 1;
         let tag = if inside { ";tag=ours" } else { "" };
         let message = format!(
@@ -331,7 +331,7 @@ impl Race {
         self.service.accept(self.now, frame, &mut self.tm);
     }
 
-    /// Time passes; switch and store go on.
+    /// Lets time pass; switch and store go on.
     fn pass(&mut self, while_: Duration) {
         let end = self.now + while_;
         loop {
@@ -350,7 +350,7 @@ impl Race {
         self.service.core.counts()
     }
 
-    /// What must hold when everything has come.
+    /// The invariants once every event has arrived.
     fn check(&mut self) {
         self.happen(Step::Admit);
         self.happen(Step::Settle);
@@ -366,7 +366,7 @@ impl Race {
         let stays = match self.kind {
             Kind::First => answered && self.acknowledged,
             Kind::Again => !answered || self.acknowledged,
-            // Without its session it is not waited for any longer.
+            // Without its session nothing waits for it any longer.
             Kind::Rejoin => answered && self.acknowledged,
         };
         let inside = usize::from(stays && !self.is_gone());
@@ -405,8 +405,8 @@ fn id(label: u32) -> TransactionId {
     TransactionId { hash: 1, label }
 }
 
-/// Every order of `steps` in which the switch admits after the INVITE, and the store commits
-/// after that.
+/// Every order of `steps` in which the switch admits after the INVITE and the store commits after
+/// that.
 fn orders(steps: &[Step]) -> Vec<Vec<Step>> {
     if steps.is_empty() {
         return vec![Vec::new()];

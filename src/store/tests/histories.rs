@@ -48,7 +48,7 @@ fn a_history_is_added_to_and_trimmed_and_found_again() {
     })]);
     first.store.write(vec![change(10..15, 0)]);
     first.store.write(vec![change([15], 11)]);
-    // Told a second time, by a switch that does not know whether the first was heard.
+    // Sent a second time, by a switch that does not know whether the first report arrived.
     first.store.write(vec![change([14, 15], 11)]);
     first.store.stop();
     let (mut second, _) = opened(folder.config());
@@ -93,7 +93,7 @@ fn a_forgotten_history_is_gone_at_once_and_for_good() {
     assert_eq!(history(&mut store, &room(), 500), messages([9]));
 }
 
-/// The running state is written anew; the history in the file is none of it.
+/// Rewriting the running state leaves the histories alone.
 #[test]
 fn what_a_failing_file_misses_is_lost_and_no_more_but_what_was_forgotten() {
     let folder = Folder::new();

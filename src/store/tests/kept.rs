@@ -1,5 +1,5 @@
-//! One record of each kind, as the first release that keeps them as JSON wrote it. These texts are
-//! never changed: a field without a default that is added to a record fails here.
+//! One record of each kind, as the first release that stores them as JSON wrote it. These texts
+//! never change: a new field of a record without a default fails here.
 
 use serde::de::DeserializeOwned;
 
@@ -49,7 +49,7 @@ const ENDPOINT: &str = r#"{"id":1,"room":"sip:lobby@example.com","user":"sip:ali
             "receives":false,"fingerprints":[],"dial":null}},
         "one_send":true}}"#;
 
-/// An endpoint without anything that it need not have.
+/// An endpoint with the mandatory fields only.
 const BARE_ENDPOINT: &str = r#"{"id":2,"room":"sip:lobby@example.com",
     "user":"sip:alice@example.com","other_uris":[],"display":"","entity":"e","role":"observer",
     "anonymous":null,"joined":0,"dialed_out":false,"referred_by":null,"peer_updates":false,
@@ -93,7 +93,7 @@ pub(super) fn endpoint(id: u64) -> Record {
     Record::Endpoint(Box::new(EndpointRecord { id, ..record }))
 }
 
-/// One of each kind of the running state, everything in them set one way or the other.
+/// One record of each kind of the running state, with every field set one way or the other.
 pub(super) fn everything() -> Vec<Record> {
     vec![
         Record::Conference(read(CONFERENCE)),

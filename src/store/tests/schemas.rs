@@ -15,7 +15,7 @@ fn every_older_schema_is_brought_up_to_date() {
     }
 }
 
-/// [`everything`] and a room, as the last release with a column a field wrote it.
+/// [`everything`] and a room, as the last release with a column per field wrote them.
 const COLUMNS: &str = r#"
 INSERT INTO rooms VALUES ('sip:lobby@example.com', 7, 0, 1, 0, '["sip:alice@example.com","*@b"]',
     '[]', '[["sip:bob@b","Observer"]]', '[]', '["sip:mallory@*"]', 1, 0, 0, 'creator', 0, 1,
@@ -58,7 +58,7 @@ INSERT INTO counters VALUES ('anonymous', 64);
 INSERT INTO history VALUES ('sip:lobby@example.com', 1, x'00ff');
 "#;
 
-/// The schema with a column a field.
+/// The schema with a column per field.
 const WITH_COLUMNS: usize = 7;
 
 #[test]
@@ -77,7 +77,7 @@ fn a_database_with_a_column_a_field_is_taken_over_whole() {
     assert!(remembers, "histories stay as they are");
 }
 
-/// Whatever is wrong with a row of it costs that row.
+/// An error in a row costs only that row.
 #[test]
 fn of_a_database_with_a_column_a_field_rows_that_cannot_be_read_are_passed_over() {
     for (table, spoil) in [
@@ -107,7 +107,7 @@ fn of_a_database_with_a_column_a_field_rows_that_cannot_be_read_are_passed_over(
     }
 }
 
-/// Fields that this release does not know are passed over, those that a row lacks have defaults.
+/// Unknown fields are skipped; missing ones get defaults.
 #[test]
 fn rows_of_another_release_are_read_as_far_as_they_are_known() {
     let folder = Folder::new();
@@ -131,7 +131,7 @@ fn rows_of_another_release_are_read_as_far_as_they_are_known() {
     assert_eq!(kept(&mut again, &room()), made(expected));
 }
 
-/// What an operator reads with the database's own tools (docs/restart.md).
+/// An operator can read the records with the database's own tools (docs/restart.md).
 #[test]
 fn records_can_be_read_with_sqlite() {
     let folder = Folder::new();
@@ -150,7 +150,7 @@ fn records_can_be_read_with_sqlite() {
     assert_eq!(said, ("call-1".to_owned(), 2855, 1800));
 }
 
-/// Everything that is decided about configured rooms, which an older schema kept as copies.
+/// Decisions about configured rooms, which an older schema kept as copies.
 #[test]
 fn decisions_are_found_again_and_copies_of_an_older_schema_become_decisions() {
     let folder = Folder::new();

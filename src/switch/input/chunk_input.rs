@@ -1,5 +1,5 @@
-//! What becomes of messages that come in several pieces: what the assembly machine asks for
-//! is done here, and what unfinished messages may cost is kept to.
+//! Handling of messages that arrive in several pieces: carries out the steps of the assembly
+//! machine, and enforces the limits on incomplete messages.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::time::Moment;
 use crate::wire::msrp::{FailureReport, Flag};
 
 impl Switch {
-    /// Octets of a message from offset `at`, of a chunk of which the end may still be to come.
+    /// Takes octets of a message from offset `at`; the end of their chunk may still be to come.
     pub(in crate::switch) fn take_piece(
         &mut self,
         now: Moment,
@@ -54,7 +54,7 @@ impl Switch {
         }
         let assemblies = session.assemblies.get();
         if !assemblies.is_some_and(|it| it.has(head.message_key())) {
-            // What a client says that knows no message/cpim begins with headers of ours.
+            // Messages of plain-text clients begin with headers that the switch adds.
             let opening = match head.content_type {
                 Some(media) if head.is_plain_text() => session.wrapping(media, now),
                 _ => Vec::new(),
@@ -91,8 +91,8 @@ impl Switch {
         }
     }
 
-    /// The end of a chunk has come of which the octets are where they belong; `end` is the
-    /// offset behind the last, none if there were none.
+    /// Takes the end of a chunk whose octets are in place; `end` is the offset after the last one,
+    /// `None` if there were none.
     pub(in crate::switch) fn chunk_ends(
         &mut self,
         now: Moment,
@@ -126,7 +126,7 @@ impl Switch {
         }
     }
 
-    /// The end of a chunk that was refused before; the last one ends that.
+    /// Takes the end of a refused chunk; the last chunk ends the refused message.
     pub(in crate::switch) fn skip_end(&mut self, key: SessionKey, name: &str, flag: Flag) {
         let session = self.rooms.session_mut(key);
         if let Some(assemblies) = session.and_then(|it| it.assemblies.get_mut()) {
@@ -146,7 +146,7 @@ impl Switch {
         self.take(now, id, key, last, first, Cow::Owned(whole.body));
     }
 
-    /// A large message has come whole (C46). The owner of its room answers.
+    /// A large message is complete (C46). The owner of its room answers.
     fn streamed(
         &mut self,
         id: ConnectionId,
@@ -168,7 +168,7 @@ impl Switch {
         }
     }
 
-    /// A message is refused: further chunks of it are, too, and receivers get no more.
+    /// Refuses a message and its further chunks; its receivers get no more of it.
     pub(in crate::switch) fn refuse(
         &mut self,
         now: Moment,
@@ -216,7 +216,7 @@ impl Switch {
         }
     }
 
-    /// Nothing more is taken of a message of which chunks may have been answered 200.
+    /// Drops a message of which chunks may have been answered 200.
     fn lose(&mut self, key: SessionKey, message: Lost, code: Code) {
         if let Some(stream) = message.stream {
             self.abort_stream(stream);
@@ -241,7 +241,7 @@ impl Switch {
         }
     }
 
-    /// The rest of what a session says will not come.
+    /// Drops a session's incomplete messages: the rest of them will not arrive.
     pub(in crate::switch) fn forget_unfinished(&mut self, key: SessionKey) {
         let session = self.rooms.session_mut(key);
         let Some(mut said) = session.and_then(|it| it.assemblies.take()) else {
@@ -253,7 +253,7 @@ impl Switch {
         self.budget.charge(&mut said.charge, None, 0);
     }
 
-    /// What a session holds of unfinished messages has changed.
+    /// Updates the budget after a session's incomplete messages changed.
     pub(in crate::switch) fn recount(&mut self, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -269,8 +269,8 @@ impl Switch {
         session.assemblies.release_if(Assemblies::is_unused);
     }
 
-    /// After a piece of message `name`: whoever holds more than his share of what unfinished
-    /// messages may cost loses those of which nothing came for longest. Nobody else does.
+    /// Enforces the limits after a piece of message `name`. A session or connection above its share
+    /// loses its incomplete messages, those idle longest first. No others are affected.
     fn keep_to_quota(&mut self, key: SessionKey, name: &str) -> Result<(), Code> {
         let Some(session) = self.rooms.session(key) else {
             return Ok(());
@@ -308,8 +308,8 @@ impl Switch {
         self.make_way(&sessions, kept, |switch| switch.budget.share(id) <= share)
     }
 
-    /// Lets go of unfinished messages of these sessions, all but one, until that is enough.
-    /// Otherwise that one is to go as well.
+    /// Drops incomplete messages of these sessions, all but one, until the limit is met. If it is
+    /// not met then, that one must go as well.
     fn make_way(
         &mut self,
         sessions: &[SessionKey],

@@ -17,11 +17,11 @@ use crate::wire::msrp::{
     DecodeError, Decoder, Event, Flag, HeadError, Method, Request, Response, TransactionId,
 };
 
-/// What may be read from a connection before it has bound a session: a few refused requests.
+/// Octets that may be read from a connection before it has bound a session: a few refused requests.
 const UNBOUND_OCTETS: usize = 64 * 1024;
 
 impl Switch {
-    /// Octets that came on a connection.
+    /// Takes octets received on a connection.
     pub fn received(&mut self, now: Moment, id: ConnectionId, octets: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -56,7 +56,7 @@ impl Switch {
         self.keep_unread(now, id, unread, result.is_err());
     }
 
-    /// Keeps what is left, or closes what went wrong.
+    /// Keeps the rest of the input, or closes the connection after an error.
     fn keep_unread(&mut self, now: Moment, id: ConnectionId, unread: Vec<u8>, failed: bool) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -72,7 +72,7 @@ impl Switch {
         }
     }
 
-    /// Decodes and handles whole events; says how many octets they took.
+    /// Decodes and handles whole events; returns the number of octets used.
     fn decode(
         &mut self,
         now: Moment,
@@ -93,7 +93,7 @@ impl Switch {
             match decoder.decode(rest) {
                 Ok(Some(decoded)) => {
                     if !self.event(now, id, decoded.event) {
-                        // A request is begun again once its session is here.
+                        // The request is decoded again once its session is here.
                         decoder = Decoder::new();
                         break Ok(used);
                     }
@@ -118,7 +118,7 @@ impl Switch {
         result
     }
 
-    /// `false`: it must wait for a session that is not here.
+    /// `false`: the request must wait for a session that is elsewhere.
     fn event(&mut self, now: Moment, id: ConnectionId, event: Event<'_>) -> bool {
         match event {
             Event::Message {
@@ -134,7 +134,7 @@ impl Switch {
                 self.connections
                     .reply(id, |out| replies::respond_malformed(out, &request));
                 if request.error == HeadError::StartLine {
-                    // Whose transaction ends where cannot be known.
+                    // The end of such a transaction cannot be recognised.
                     self.give_up(now, id);
                 }
             }
@@ -237,7 +237,7 @@ impl Switch {
                 let (key, head) = (sending.session, sending.head.view());
                 let at = head.offset().saturating_add(sending.length);
                 if let Err(code) = self.take_piece(now, key, &head, at, piece) {
-                    // C31: said at once, so that the sender stops in the middle of it.
+                    // C31: answered at once, so that the sender stops in mid-message.
                     self.reply(id, &head, code);
                     sending.refused = true;
                 }
@@ -298,7 +298,7 @@ impl Switch {
         let id = request.message_id.and_then(TransactionId::new);
         let session = self.rooms.session(key);
         let number = session.zip(id).and_then(|(it, id)| it.ids.number(&id));
-        // C49: without a number it is about a message we never sent.
+        // C49: a report without a number of ours concerns a message we never sent.
         if let (Some(number), Some(status)) = (number, request.status)
             && status.namespace == 0
         {
@@ -306,10 +306,10 @@ impl Switch {
         }
     }
 
-    /// RFC 4975 §10: what a peer's status code means for its session.
+    /// RFC 4975 §10: the effect of a peer's status code on its session.
     fn failure(&mut self, now: Moment, key: SessionKey, number: u64, code: u16) {
-        // 408: a relay heard nothing from the peer; 481, 506: the peer has no such session.
-        // The rest concerns one message.
+        // 408: a relay got no answer from the peer; 481, 506: the peer has no such session. Other
+        // codes concern one message.
         if matches!(code, 408 | 481 | 506) {
             self.end(now, key, Some(LossCause::Undeliverable));
         } else if code >= 300 {

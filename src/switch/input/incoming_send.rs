@@ -1,4 +1,4 @@
-//! SEND: what a participant says (RFC 7701 §6).
+//! SEND requests: the messages of participants (RFC 7701 §6).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::time::Moment;
 use crate::wire::msrp::Flag;
 
 impl Switch {
-    /// A SEND whose end has come.
+    /// Handles a SEND that is complete.
     pub(in crate::switch) fn send(
         &mut self,
         now: Moment,
@@ -24,10 +24,10 @@ impl Switch {
         body: Option<Cow<'_, [u8]>>,
         flag: Flag,
     ) {
-        // G20: a SEND without a body binds or keeps alive; some write an empty one instead.
+        // G20: a SEND without a body binds or keeps alive; some clients send an empty body instead.
         let Some(body) = body.filter(|body| !is_keep_alive(head, body)) else {
             return match self.has_begun(key, head) {
-                // RFC 4975 §7.1: the end of a message under way needs no octets.
+                // RFC 4975 §7.1: the final chunk of a message may be empty.
                 true => self.chunk_ends(now, id, key, head, None, flag),
                 false => self.reply(id, head, Code::Ok),
             };
@@ -53,8 +53,8 @@ impl Switch {
         }
     }
 
-    /// A message that came with the INVITE of a session, which may not be bound yet. What the
-    /// sender is not allowed is told as a message, since no SEND is there to be answered.
+    /// Delivers a message that came with the INVITE of a session, which may not be bound yet. There
+    /// is no SEND to answer, so a refusal goes to the sender as a message.
     pub(in crate::switch) fn submit(&mut self, now: Moment, id: &SessionId, message: &[u8]) {
         let Some(key) = self.rooms.named(id.as_str()) else {
             return;
@@ -77,7 +77,7 @@ impl Switch {
         }
     }
 
-    /// A whole message as message/cpim, and how many octets of it are not the sender's.
+    /// A whole message as message/cpim, and the number of octets the switch added to it.
     fn wrapped<'a>(
         &self,
         now: Moment,
@@ -96,7 +96,7 @@ impl Switch {
         }
     }
 
-    /// What can be said before the body has come.
+    /// Checks the head of a message before its body arrives.
     pub(in crate::switch) fn screen(
         &self,
         key: SessionKey,
@@ -106,19 +106,19 @@ impl Switch {
         room.screen(key, head)
     }
 
-    /// A message in one SEND.
+    /// Handles a message in one SEND.
     fn is_whole(&self, key: SessionKey, head: &RequestHead<'_>, flag: Flag) -> bool {
         flag == Flag::Last && head.range.start <= 1 && !self.has_begun(key, head)
     }
 
-    /// Some of the message has come before.
+    /// An earlier part of the message has arrived.
     fn has_begun(&self, key: SessionKey, head: &RequestHead<'_>) -> bool {
         let session = self.rooms.session(key);
         let begun = session.and_then(|session| session.assemblies.get());
         begun.is_some_and(|begun| begun.has(head.message_key()))
     }
 
-    /// A whole message: it is put in order by the owner of its room.
+    /// Handles a whole message: the owner of its room orders it.
     pub(in crate::switch) fn take(
         &mut self,
         now: Moment,
@@ -134,8 +134,8 @@ impl Switch {
         }
     }
 
-    /// A whole message: passes it to the room, answers `last`, reports about `first`, before
-    /// which so many octets are not the sender's.
+    /// Passes a whole message to the room, answers `last`, and reports about `first`. The message
+    /// starts with `shift` octets that the switch added.
     pub(in crate::switch) fn take_here(
         &mut self,
         now: Moment,
@@ -158,7 +158,7 @@ impl Switch {
         self.report(speaker, key, first, octets, addresses);
     }
 
-    /// Reports a whole message, if that is wanted.
+    /// Reports a whole message, if the sender asked for a report.
     pub(in crate::switch) fn report(
         &mut self,
         speaker: Speaker,
@@ -208,7 +208,7 @@ impl Switch {
         Ok(accepted.addresses)
     }
 
-    /// A message of a session has come: the focus is told.
+    /// Notifies the focus of a message.
     pub(in crate::switch) fn count_message(
         &mut self,
         now: Moment,
@@ -227,8 +227,8 @@ impl Switch {
         }
     }
 
-    /// Puts a message where its receivers find it: a private one into their own queues, so
-    /// that it costs nobody else anything.
+    /// Puts a message where its receivers find it. A private message goes into their own queues, so
+    /// that it costs other members nothing.
     fn pass_on(&mut self, now: Moment, key: SessionKey, entry: Arc<Entry>) {
         let Audience::Sessions(sessions) = &entry.audience else {
             self.append(now, key.room, entry);
@@ -240,7 +240,7 @@ impl Switch {
         }
     }
 
-    /// A session has something on its way to its room.
+    /// Records the room of a session's last message on its connection.
     pub(in crate::switch) fn said_in(&mut self, key: SessionKey, room: RoomKey) {
         let connection = self.rooms.session(key).and_then(|it| it.connection);
         if let Some(connection) = connection.and_then(|id| self.connections.get_mut(id)) {
@@ -249,7 +249,7 @@ impl Switch {
     }
 }
 
-/// An empty body where nothing is announced: a keep-alive with a Content-Type.
+/// Whether the body is empty and Byte-Range announces none: a keep-alive with a Content-Type.
 fn is_keep_alive(head: &RequestHead<'_>, body: &[u8]) -> bool {
     body.is_empty() && head.range.start <= 1 && head.range.total.unwrap_or(0) == 0
 }

@@ -1,4 +1,4 @@
-//! What comes in on a connection: requests, and what becomes of them.
+//! Input of a connection: requests and their processing.
 
 pub(in crate::switch) mod chunk_input;
 pub(in crate::switch) mod decoding;

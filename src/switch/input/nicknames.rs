@@ -11,7 +11,7 @@ use crate::time::Moment;
 use crate::wire::msrp::UseNickname;
 
 impl Switch {
-    /// A NICKNAME, answered once it is kept.
+    /// Handles a NICKNAME; it is answered once the nickname is stored.
     pub(in crate::switch) fn take_nickname(
         &mut self,
         now: Moment,
@@ -52,7 +52,7 @@ impl Switch {
         change
     }
 
-    /// Says that a change was made, as soon as whoever keeps it has it.
+    /// Answers a change once the store has it.
     fn answer_once_kept(
         &mut self,
         to: Speaker,
@@ -77,13 +77,13 @@ impl Switch {
         self.pending_nicknames.wait(change, answer);
     }
 
-    /// The focus has kept a change.
+    /// The focus has stored a change.
     pub(in crate::switch) fn answer_nickname(&mut self, answer: PendingNickname) {
         self.reply_to(answer.to, |out| out.extend_from_slice(&answer.octets));
         self.done(answer.credit);
     }
 
-    /// The focus has gone, and may have kept them or not: the switch has, and will tell.
+    /// The focus has gone, with or without storing them. The switch has them, and will report them.
     pub(in crate::switch) fn answer_pending_nicknames(&mut self) {
         for answer in self.pending_nicknames.take_all() {
             self.answer_nickname(answer);

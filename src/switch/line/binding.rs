@@ -1,4 +1,4 @@
-//! Which session a request is for, and the tie between a session and its connection.
+//! Finds the session that a request is for, and binds sessions to connections.
 
 use crate::control::Notice;
 use crate::entropy::token;
@@ -13,23 +13,23 @@ use crate::wire::msrp::{FailureReport, Path, Request};
 
 /// MSRP's registered port (RFC 4975 §15.4).
 const DEFAULT_PORT: u16 = 2855;
-/// Random characters in the URI that AUTH gives.
+/// Random characters in the URI that AUTH assigns.
 const USE_PATH_LENGTH: usize = 16;
 
-/// Whose a message is.
+/// The session a request is for.
 pub(in crate::switch) enum Target {
     Here(SessionKey),
-    /// Of a session that is not here: the owner of its room is asked.
+    /// The session is not here: ask the owner of its room.
     Elsewhere(Thread),
     Refused(Code),
-    /// Its certificate is not the peer's (C70).
+    /// The certificate does not match the peer's fingerprints (C70).
     Imposter,
 }
 
 impl Switch {
-    /// A browser asks by AUTH for the URI that it puts in front of its own (RFC 4976 §5.1, W06);
-    /// whether this was such a request. Nothing is proved by it: the credential is the session
-    /// id, which the room gave in its answer to an INVITE.
+    /// Answers an AUTH; returns whether the request was one. A browser uses AUTH to get the URI
+    /// that it puts in front of its own (RFC 4976 §5.1, W06). This proves nothing: the credential
+    /// is the session id, which the room gave in its answer to an INVITE.
     pub(in crate::switch) fn give_use_path(
         &mut self,
         id: ConnectionId,
@@ -92,14 +92,14 @@ impl Switch {
         let security = &connection.security;
         match session.connection {
             Some(other) if other != id => match session.home {
-                // The owner may have called it back by now.
+                // The owner may have called the session back by now.
                 Some(home) => Target::Elsewhere(home),
                 None => Target::Refused(Code::BoundElsewhere),
             },
             Some(_) => Target::Here(key),
             None if session.away.is_some() => Target::Refused(Code::BoundElsewhere),
             None if session.recalled.is_some() => Target::Elsewhere(self.exchange.own),
-            // Whether the connection may carry the session it has named.
+            // Whether the connection may carry the session it named.
             None if !session.fits(security) => Target::Refused(Code::NoSession),
             None if !session.knows(security) => Target::Imposter,
             None => Target::Here(key),
@@ -126,8 +126,8 @@ impl Switch {
         self.connections.mark_dirty(id);
     }
 
-    /// Answers a request for which there is no session. A connection that has none either
-    /// closes: a session is known here before its URI is known to anybody.
+    /// Answers a request without a session. The connection closes if it has no session either: a
+    /// session exists here before any peer learns its URI.
     pub(in crate::switch) fn turn_away(
         &mut self,
         now: Moment,
@@ -136,7 +136,7 @@ impl Switch {
         code: Code,
     ) {
         self.reply(id, head, code);
-        // Of one that had sessions, the last may have left while another was sought.
+        // The last session of the connection may have left while the named one was claimed.
         let bound = self.connections.get(id).is_some_and(|it| it.bound);
         if bound || code == Code::NoSession {
             self.close_if_idle(now, id);

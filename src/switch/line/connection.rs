@@ -1,5 +1,5 @@
-//! One connection as the switch sees it: input that is not yet a whole message, and small
-//! octets to write. While nothing is on the way it owns no buffer.
+//! One connection as the switch sees it: input that is not yet a whole message, and small output.
+//! An idle connection owns no buffer.
 
 use crate::control::SessionId;
 use crate::switch::security::Security;
@@ -10,12 +10,12 @@ use crate::switch::ids::{RoomKey, SessionKey, SessionKeys, StreamKey};
 use crate::switch::line::incoming::Incoming;
 use crate::switch::message::code::Code;
 
-/// Responses and reports that may wait for a peer: while there are more, nothing of what it
-/// sends is read (one read adds little more than its own size).
+/// Limit of responses and reports queued for a peer, in octets. Above it, the connection is not
+/// read (one read adds little more than its own size).
 pub(in crate::switch) const MAX_REPLIES: usize = 64 * 1024;
 
-/// Octets of what came on one connection that may be on their way to other threads: more is
-/// not read meanwhile.
+/// Limit of octets from one connection on their way to other threads. Above it, the connection is
+/// not read.
 pub(in crate::switch) const MAX_UNORDERED: usize = 64 * 1024;
 
 /// A transport that may carry many sessions.
@@ -25,65 +25,66 @@ pub(in crate::switch) struct Connection {
     pub(in crate::switch) decoder: Decoder,
     /// Octets the decoder has not used yet.
     pub(in crate::switch) unread: Vec<u8>,
-    /// It could use some of them, but the sender has to wait.
+    /// The decoder could use some of them, but the sender must wait.
     pub(in crate::switch) interrupted: bool,
-    /// A SEND whose end has not come yet.
+    /// A SEND whose end has not arrived yet.
     pub(in crate::switch) incoming: Option<Incoming>,
     /// Responses and reports; they go before any copy (RFC 4975 §7.1.1, C21).
     pub(in crate::switch) replies: Vec<u8>,
     /// Sessions bound to it.
     pub(in crate::switch) sessions: SessionKeys,
-    /// Where the next round of fair sending starts (C22).
+    /// The session that starts the next round of fair sending (C22).
     pub(in crate::switch) turn: usize,
-    /// It stands in the list of those that have something to write.
+    /// The connection is in the list of those with output.
     pub(in crate::switch) dirty: bool,
-    /// Nothing more is read; it closes once everything is written.
+    /// No more input is read; the connection closes once its output is written.
     pub(in crate::switch) closing: bool,
-    /// Its peer sends nothing more.
+    /// The peer has closed its side.
     pub(in crate::switch) deaf: bool,
     /// A session was bound to it.
     pub(in crate::switch) bound: bool,
     /// Octets read before the first session was bound.
     pub(in crate::switch) unbound_octets: usize,
-    /// When it must be closed: it has bound no session, or is closing.
+    /// When it must close: it has not bound a session, or is closing.
     pub(in crate::switch) close_by: Option<Moment>,
-    /// When its peer was last heard, took something, or began to owe something.
+    /// The last time its peer sent or accepted data, or an obligation of the peer began.
     pub(in crate::switch) heard: Moment,
-    /// When a timer looks whether its peer is silent.
+    /// When a timer checks whether its peer is silent.
     pub(in crate::switch) look_at: Option<Moment>,
-    /// It was asked whether it is there, and has said nothing since.
+    /// A probe is outstanding: the peer has sent nothing since.
     pub(in crate::switch) asked: bool,
-    /// Since when it takes nothing.
+    /// The time since when the socket accepts no output.
     pub(in crate::switch) blocked: Option<Moment>,
-    /// The SEND of which the end-line is not written yet: nothing else may be before it is.
+    /// The SEND whose end-line is not written yet: all other output must wait for it.
     pub(in crate::switch) open: Option<(SessionKey, StreamKey)>,
-    /// Since when something waits for the end of `open`, which may not be interrupted.
+    /// The time since when output has waited for the end of `open`, which must not be interrupted.
     pub(in crate::switch) held_up: Option<Moment>,
-    /// Which large message had its turn last (C22).
+    /// The large message that had the last turn (C22).
     pub(in crate::switch) last_stream: Option<(SessionKey, StreamKey)>,
-    /// Large messages for whose receivers it must wait: nothing is read meanwhile.
+    /// Number of large messages whose receivers it must wait for: no input is read meanwhile.
     pub(in crate::switch) pauses: u32,
-    /// The room in which it last said something.
+    /// The room of its last message.
     pub(in crate::switch) said_in: Option<RoomKey>,
-    /// Octets of what it said that are not where they belong yet.
+    /// Octets of its messages that are not delivered yet.
     pub(in crate::switch) unordered: usize,
-    /// It has named a session that is not here: nothing is decoded until it is, or refused.
+    /// It has named a session that is elsewhere: decoding stops until the session arrives or is
+    /// refused.
     pub(in crate::switch) seeking: bool,
-    /// What most connections have nothing of.
+    /// State that most connections do not have.
     pub(in crate::switch) rare: Option<Box<Rare>>,
 }
 
 /// See [`Connection::rare`].
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Rare {
-    /// How the request is answered that named a session that is not here in vain.
+    /// The answer to a request whose claim of a session failed.
     pub(in crate::switch) refused: Option<(SessionId, Code)>,
-    /// The URI that AUTH gave its peer to put in front of its own.
+    /// The URI that AUTH assigned to its peer, to put in front of its own.
     pub(in crate::switch) use_path: Option<Box<str>>,
 }
 
 impl Connection {
-    /// Whether a path is one URI, or one behind that which AUTH gave.
+    /// Whether a path is one URI, or one after the URI assigned by AUTH.
     pub(super) fn is_own_path(&self, path: Path<'_>) -> bool {
         match path.count() {
             1 => true,
@@ -95,12 +96,12 @@ impl Connection {
         }
     }
 
-    /// Nothing lives on it.
+    /// Whether no session lives on it.
     pub(in crate::switch) fn is_idle(&self) -> bool {
         self.sessions.is_empty() && !self.seeking
     }
 
-    /// Nothing is to be read from it.
+    /// Whether it must not be read.
     pub(in crate::switch) fn is_paused(&self) -> bool {
         self.pauses > 0
             || self.seeking
@@ -110,7 +111,7 @@ impl Connection {
             || self.replies.len() > MAX_REPLIES
     }
 
-    /// Somebody who speaks may still be behind it.
+    /// Whether it may still have a speaker: it is not closing, and has or seeks a session.
     pub(in crate::switch) fn lives_on(&self) -> bool {
         !self.closing && !self.is_idle()
     }

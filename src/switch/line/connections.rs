@@ -1,19 +1,19 @@
-//! The connections of one thread: the one owner of all of them.
+//! The connections of one thread, with their only owner.
 
 use std::collections::VecDeque;
 
 use crate::switch::ids::{ConnectionId, SessionKey, Table};
 use crate::switch::line::connection::Connection;
 
-/// Every connection, and what its driver is to do with some.
+/// Every connection, and the actions for the driver.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Connections {
     table: Table<ConnectionId, Connection>,
-    /// Those that have something to write.
+    /// Connections with output.
     ready: VecDeque<ConnectionId>,
-    /// Those to close at once.
+    /// Connections to close at once.
     pub(in crate::switch) closes: VecDeque<ConnectionId>,
-    /// Those that may be read again.
+    /// Connections that may be read again.
     pub(in crate::switch) resumes: VecDeque<ConnectionId>,
 }
 
@@ -34,7 +34,7 @@ impl Connections {
         self.table.remove(id);
     }
 
-    /// A session lives on a connection from now on.
+    /// Adds a session to a connection.
     pub(in crate::switch) fn attach(&mut self, id: ConnectionId, key: SessionKey) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.bound = true;
@@ -77,14 +77,14 @@ impl Connections {
         }
     }
 
-    /// One reason more not to read a connection.
+    /// Adds a reason not to read a connection.
     pub(in crate::switch) fn pause(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.pauses += 1;
         }
     }
 
-    /// One reason less.
+    /// Removes one such reason.
     pub(in crate::switch) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.pauses = connection.pauses.saturating_sub(1);
@@ -104,14 +104,14 @@ impl Connections {
         }
     }
 
-    /// So many octets of what came on it are on their way to other threads.
+    /// Counts octets from the connection that are on their way to other threads.
     pub(in crate::switch) fn charge(&mut self, id: ConnectionId, octets: usize) {
         if let Some(connection) = self.table.get_mut(id) {
             connection.unordered += octets;
         }
     }
 
-    /// So many of these are where they belong.
+    /// Counts such octets as delivered.
     pub(in crate::switch) fn discharge(&mut self, id: ConnectionId, octets: usize) {
         if let Some(connection) = self.table.get_mut(id) {
             let paused = connection.is_paused();

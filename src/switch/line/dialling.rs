@@ -9,7 +9,7 @@ use crate::switch::room::session::Session;
 use crate::time::Moment;
 
 impl Switch {
-    /// Asks for a connection if the session is to have one from us and has none.
+    /// Requests a connection if the session needs one from us and has none.
     pub(in crate::switch) fn want(&mut self, now: Moment, key: SessionKey, target: Option<&Dial>) {
         let (Some(session), Some(target)) = (self.rooms.session_mut(key), target) else {
             return;
@@ -30,8 +30,8 @@ impl Switch {
         });
     }
 
-    /// The connection a session wanted stands, or one to the same peer already did (C64).
-    /// The session is bound by an empty SEND (C60); nothing else goes out before its answer.
+    /// The connection for a session is established, or one to the same peer already was (C64). An
+    /// empty SEND binds the session (C60); other output waits for its answer.
     pub fn connected(&mut self, now: Moment, session: &SessionId, id: ConnectionId) {
         let key = self.rooms.named(session.as_str());
         let Some(connection) = self.connections.get_mut(id) else {
@@ -39,7 +39,7 @@ impl Switch {
         };
         let found = key.and_then(|key| Some((key, self.rooms.session_mut(key)?)));
         let Some((key, session)) = found.filter(|(_, it)| !it.is_tied()) else {
-            // It has ended meanwhile, or the peer has connected to us.
+            // The session has ended meanwhile, or the peer has connected to us.
             return self.close_if_idle(now, id);
         };
         if !session.fits(&connection.security) || !session.knows(&connection.security) {
@@ -53,7 +53,7 @@ impl Switch {
         self.connections.mark_dirty(id);
     }
 
-    /// The connection a session wanted is not to be had.
+    /// The connection for a session cannot be made.
     pub fn unreachable(&mut self, now: Moment, session: &SessionId) {
         let Some(key) = self.rooms.named(session.as_str()) else {
             return;
@@ -64,7 +64,7 @@ impl Switch {
         }
     }
 
-    /// The answer to an empty SEND of ours; whether this was one.
+    /// Handles the answer to an empty SEND of ours; returns whether it was one.
     pub(in crate::switch) fn greeted(
         &mut self,
         now: Moment,

@@ -1,25 +1,25 @@
-//! A request of which the head has come, and not the end.
+//! A request whose head has arrived and whose end has not.
 
 use crate::switch::ids::SessionKey;
 use crate::switch::message::request_head::{KeptHead, RequestHead};
 
-/// A SEND with a body of which the end has not come.
+/// A SEND whose body is incomplete.
 #[derive(Debug)]
 pub(in crate::switch) enum Incoming {
-    /// It has been answered; the rest is of no use.
+    /// It has been answered; the rest is discarded.
     Skip,
     /// It is for this session.
     Send(Box<Sending>),
 }
 
-/// What of a SEND for a session here has come.
+/// The received part of a SEND for a session here.
 #[derive(Debug)]
 pub(in crate::switch) struct Sending {
     pub(in crate::switch) session: SessionKey,
     pub(in crate::switch) head: KeptHead,
     /// Octets of the body so far.
     pub(in crate::switch) length: u64,
-    /// It has been answered with an error: the rest of the body is of no use.
+    /// It was answered with an error: the rest of the body is discarded.
     pub(in crate::switch) refused: bool,
 }
 

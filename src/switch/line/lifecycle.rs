@@ -1,4 +1,4 @@
-//! How connections come and go.
+//! Opening and closing of connections.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::switch::security::Security;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
 
-/// How long a connection may stay without a session.
+/// Time limit for a connection without a session.
 const UNBOUND_TIMEOUT: Duration = Duration::from_secs(32);
-/// How long a connection that is to close may take to write what is queued.
+/// Time limit for a closing connection to write its queued output.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 impl Switch {
@@ -39,8 +39,8 @@ impl Switch {
         self.connections.remove(id);
     }
 
-    /// The peer will send nothing more, but may still read: it gets what waits for it, then
-    /// the connection closes.
+    /// The peer will send nothing more, but may still read: it gets its queued output, then the
+    /// connection closes.
     pub fn ended(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -60,14 +60,14 @@ impl Switch {
         self.connections.get(id).is_some_and(|it| it.bound)
     }
 
-    /// Whether a connection is not to be read for now: its sender waits for slow receivers,
-    /// does not read what it is answered, or is not heard any more.
+    /// Whether a connection must not be read for now: its sender waits for slow receivers or does
+    /// not read its answers, or its input is no longer processed.
     pub fn paused(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(Connection::is_paused)
     }
 
-    /// Octets of a connection that were not decoded, as its sender had to wait: they come
-    /// before what is read next.
+    /// Number of octets of a connection that were not decoded because the sender had to wait. They
+    /// precede the next input.
     pub fn unread(&self, id: ConnectionId) -> usize {
         self.connections.get(id).map_or(0, Connection::waiting)
     }
@@ -123,7 +123,7 @@ impl Switch {
         }
     }
 
-    /// The peer sent what cannot be understood, or too much of it.
+    /// The peer sent invalid input, or too much of it.
     pub(in crate::switch) fn protocol_error(&mut self, now: Moment, id: ConnectionId) {
         self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);
@@ -133,7 +133,7 @@ impl Switch {
         self.connections.closes.push_back(id);
     }
 
-    /// The peer sent what cannot be followed: it is answered, and the connection closes.
+    /// The peer sent input that cannot be framed: answers it, and closes the connection.
     pub(in crate::switch) fn give_up(&mut self, now: Moment, id: ConnectionId) {
         self.totals.not_msrp += 1;
         self.lose_sessions_of(now, id, LossCause::ProtocolError);

@@ -1,10 +1,11 @@
-//! Peers that are gone. A connection has one deadline: while its peer owes something, it is
-//! closed once nothing was heard from it and nothing taken by it for [`SILENCE`].
+//! Detection of dead peers. A connection has one deadline: while an action of its peer is
+//! outstanding, the connection closes once the peer has neither sent nor accepted data for
+//! [`SILENCE`].
 //!
-//! A peer owes the response to a probe (RFC 4975 §7.1.1, C48), the end of a request it has
-//! begun, and the reading of what is queued for it. A peer in the middle of a long SEND
-//! cannot answer, and one on a slow line answers late: both are heard or take something.
-//! With `idle_timeout` the switch asks when half of it has passed without a word.
+//! Outstanding actions are the response to a probe (RFC 4975 §7.1.1, C48), the end of a request
+//! that has begun, and the reading of queued output. A peer in the middle of a long SEND cannot
+//! answer, and one on a slow line answers late, but both send or accept data. With `idle_timeout`
+//! the switch sends a probe after half of it has passed in silence.
 
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use crate::switch::{SILENCE, Switch};
 use crate::time::Moment;
 
 impl Switch {
-    /// The peer has shown that it is there, without octets of MSRP.
+    /// The peer has shown that it is alive, without octets of MSRP.
     pub fn sign_of_life(&mut self, now: Moment, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.lives(now);
         }
     }
 
-    /// The peer owes something from now on.
+    /// An action of the peer is outstanding from now on.
     pub(in crate::switch) fn owe(&mut self, now: Moment, id: ConnectionId) {
         let limit = self.silence();
         if let Some(connection) = self.connections.get_mut(id) {
@@ -81,7 +82,7 @@ impl Switch {
         }
     }
 
-    /// What the peer owes, as the cause of its loss.
+    /// The outstanding action of the peer, as the cause of its loss.
     fn owed(&self, id: ConnectionId) -> Option<LossCause> {
         let connection = self.connections.get(id)?;
         let probed = |key| self.rooms.session(key).is_some_and(|it| it.probe.is_some());

@@ -1,4 +1,4 @@
-//! Connections: which sessions they carry, what they are answered, whether their peers live.
+//! Connections: their sessions, replies and liveness.
 
 pub(in crate::switch) mod binding;
 pub(in crate::switch) mod connection;

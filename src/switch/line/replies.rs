@@ -1,4 +1,4 @@
-//! What the switch itself says: responses (RFC 4975 §7.2) and reports (§7.1.2).
+//! Replies of the switch: responses (RFC 4975 §7.2) and reports (§7.1.2).
 
 use crate::wire::msrp::{
     ByteRange, FailureReport, Flag, HeadWriter, Malformed, Method, Request, Status, TransactionId,
@@ -8,13 +8,13 @@ use crate::wire::msrp::{
 use crate::switch::message::code::Code;
 use crate::switch::message::request_head::RequestHead;
 
-/// How long the URI lives that AUTH gives, seconds: as long as the connection. Clients ask again
-/// before that is over.
+/// Lifetime of the URI that AUTH assigns, in seconds. It lasts as long as the connection; clients
+/// renew it before it expires.
 const USE_PATH_EXPIRES: &str = "3600";
-/// Octets that most responses fit into.
+/// Enough octets for most responses.
 const RESPONSE: usize = 256;
 
-/// Writes the response a request is due, which may be none (C42, C43).
+/// Writes the response to a request, unless it wants none (C42, C43).
 pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, code: Code) {
     let wanted = match request.failure_report {
         FailureReport::Yes => true,
@@ -42,7 +42,7 @@ pub(in crate::switch) fn respond(out: &mut Vec<u8>, request: &RequestHead<'_>, c
     .end(Flag::Last);
 }
 
-/// Answers an AUTH with the URI that is to stand in front of the peer's own (RFC 4976 §5.1).
+/// Answers an AUTH with the URI for the front of the peer's paths (RFC 4976 §5.1).
 pub(in crate::switch) fn grant(out: &mut Vec<u8>, request: &Request<'_>, use_path: &str) {
     let (to_path, from_path) = (request.from_path.as_str(), request.to_path.as_str());
     HeadWriter::response(out, &request.transaction, 200, "OK", to_path, from_path)
@@ -68,7 +68,7 @@ pub(in crate::switch) fn respond_malformed(out: &mut Vec<u8>, request: &Malforme
     HeadWriter::response(out, &request.transaction, number, comment, back, own).end(Flag::Last);
 }
 
-/// Writes that a message of which chunks were answered 200 came to nothing (§7.1.2).
+/// Writes the failure report for a message whose chunks were answered 200 (§7.1.2).
 pub(in crate::switch) fn report_failure(
     out: &mut Vec<u8>,
     request: &RequestHead<'_>,

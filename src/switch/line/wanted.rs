@@ -1,21 +1,21 @@
-//! A connection that a session waits for.
+//! A connection that a session needs.
 
 use std::time::Duration;
 
 use crate::control::{Dial, RoomUri, SessionId};
 use crate::wire::fingerprint::Fingerprint;
 
-/// A connection that is wanted. `connected` or `unreachable` answers it.
+/// A request for a connection. `connected` or `unreachable` answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// For whom.
+    /// The session.
     pub session: SessionId,
-    /// For which room.
+    /// Its room.
     pub room: RoomUri,
-    /// Where to.
+    /// The target.
     pub target: Dial,
-    /// What the peer's certificate is announced by.
+    /// The announced fingerprints of the peer's certificate.
     pub fingerprints: Vec<Fingerprint>,
-    /// How long it may take to come, the peer's port to open, and so on.
+    /// Time limit for the connection, including the wait for the peer's port to open.
     pub within: Duration,
 }

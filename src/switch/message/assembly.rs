@@ -1,8 +1,7 @@
-//! One machine for every SEND that is not whole in one piece (RFC 4975 §5.1, §7.3.1), whether
-//! it comes in several reads, in several chunks, or both: it takes pieces and ends of chunks
-//! and says what is to be done. Small messages are put together whatever the order of their
-//! chunks; large ones are passed on as soon as their CPIM headers are complete (RFC 7701 §6.1,
-//! G26).
+//! The assembly machine for every SEND that does not arrive whole (RFC 4975 §5.1, §7.3.1), whether
+//! in several reads, several chunks, or both. It takes pieces and ends of chunks, and returns the
+//! step to carry out. Small messages are assembled whatever the order of their chunks. Large ones
+//! are passed on as soon as their CPIM headers are complete (RFC 7701 §6.1, G26).
 
 use std::time::Duration;
 
@@ -17,34 +16,34 @@ use crate::time::Moment;
 use crate::wire::cpim;
 use crate::wire::msrp::{Flag, Pieces};
 
-/// Messages of one session of which the sender has ended a chunk, and not the message.
+/// Limit of one session's messages that are between two chunks.
 const MAX_MESSAGES: usize = 8;
-/// How much of a message is looked at for its CPIM headers.
+/// Octets of a message that are searched for its CPIM headers.
 const FRONT: usize = 2 * cpim::MAX_HEAD;
 /// Octets beyond a gap before the CPIM headers are complete.
 const MAX_AHEAD: usize = 256 * 1024;
 
-/// The messages of one session of which not everything has come.
+/// The incomplete messages of one session.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Assemblies {
     messages: Vec<Assembly>,
     /// The chunk timer runs.
     pub(in crate::switch) timed: bool,
-    /// What they cost.
+    /// Their charge in the budget.
     pub(in crate::switch) charge: Charge,
 }
 
-/// One of them.
+/// An incomplete message.
 #[derive(Debug)]
 pub(in crate::switch) struct Assembly {
-    /// Of the chunk that came first.
+    /// The head of the chunk that came first.
     pub(in crate::switch) head: Box<KeptHead>,
     state: State,
-    /// Octets in front that are ours and not the sender's (`plain_text`).
+    /// Octets at the front that the switch added (`plain_text`).
     pub(in crate::switch) shift: u64,
-    /// When something of it came last.
+    /// When the last octets of it arrived.
     pub(in crate::switch) last: Moment,
-    /// A chunk of it has begun and not ended.
+    /// A chunk of it is in progress.
     open: bool,
     /// A chunk of it was answered 200.
     answered: bool,
@@ -52,86 +51,86 @@ pub(in crate::switch) struct Assembly {
 
 #[derive(Debug)]
 enum State {
-    /// It is put together; a large one until its CPIM headers are complete.
+    /// It is being assembled; a large one until its CPIM headers are complete.
     Collecting { pieces: Pieces, large: bool },
-    /// It is passed on.
+    /// It is being passed on.
     Flowing(StreamKey),
     /// It was refused; so is every further chunk of it (C31).
     Refused(Code),
 }
 
-/// What bounds the messages.
+/// The limits of messages.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::switch) struct Limits {
-    /// Messages up to so many octets are put together.
+    /// Messages up to this many octets are assembled.
     pub(in crate::switch) whole_below: u64,
     /// Octets of a large message that may lie beyond a gap.
     pub(in crate::switch) ahead: usize,
 }
 
-/// What is to be done about a piece.
+/// The step to carry out for a piece.
 #[derive(Debug)]
 pub(in crate::switch) enum Step {
-    /// Nothing: it is kept.
+    /// None: the machine keeps the piece.
     Kept,
     /// The CPIM headers of a large message are complete: see [`Assemblies::flow`].
     Opens(Opening),
-    /// It is to be passed on, from this offset.
+    /// Pass the piece on, from this offset.
     Flows(StreamKey, u64),
 }
 
 /// The front of a large message.
 #[derive(Clone, Debug)]
 pub(in crate::switch) struct Opening {
-    /// Its CPIM headers, and some more.
+    /// Its CPIM headers and some content.
     pub(in crate::switch) front: Vec<u8>,
-    /// Its length, if the sender has said it.
+    /// Its length, if announced.
     pub(in crate::switch) announced: Option<u64>,
-    /// Octets of the front that are ours.
+    /// Octets of the front that the switch added.
     pub(in crate::switch) shift: usize,
-    /// A report about it is wanted.
+    /// The sender asked for a report.
     pub(in crate::switch) report: bool,
 }
 
-/// What is to be done about the end of a chunk.
+/// The step to carry out at the end of a chunk.
 #[derive(Debug)]
 pub(in crate::switch) enum Ending {
-    /// More of the message is to come.
+    /// The message continues.
     Goes,
-    /// The same of one that is passed on: the chunk ends at this offset, and is the last.
+    /// A chunk of a message that is passed on: its end offset, and whether it is the last.
     Flows(StreamKey, u64, bool),
-    /// Everything has come.
+    /// The message is complete.
     Whole(Whole),
-    /// The message is over, or refused; one that was passed on is to be given up.
+    /// The message is over or refused; one that was passed on must be aborted.
     Over(Code, Option<StreamKey>),
 }
 
-/// A message of which nothing more is taken.
+/// A message that was dropped.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Lost {
-    /// Where it was passed on.
+    /// Its stream, if it was passed on.
     pub(in crate::switch) stream: Option<StreamKey>,
-    /// What it began with, if a chunk of it was answered 200: its sender believes in it.
+    /// Its first head, if a chunk was answered 200, so that its sender counts on delivery.
     pub(in crate::switch) believed: Option<Box<KeptHead>>,
 }
 
-/// A message that was put together.
+/// An assembled message.
 #[derive(Debug)]
 pub(in crate::switch) struct Whole {
-    /// Of the chunk that came first.
+    /// The head of the chunk that came first.
     pub(in crate::switch) head: Box<KeptHead>,
-    /// Octets in front that are not the sender's.
+    /// Octets at the front that the switch added.
     pub(in crate::switch) shift: u64,
     pub(in crate::switch) body: Vec<u8>,
 }
 
 impl Assemblies {
-    /// There is no message, and no timer or charge that is left of one.
+    /// Whether there is no message, timer or charge left.
     pub(in crate::switch) fn is_unused(&self) -> bool {
         self.messages.is_empty() && !self.timed && self.charge.octets() == 0
     }
 
-    /// Some of the message has come.
+    /// Whether part of the message has arrived.
     pub(in crate::switch) fn has(&self, name: &str) -> bool {
         self.place(name).is_some()
     }
@@ -148,17 +147,17 @@ impl Assemblies {
             .find(|it| it.head.message_key() == name)
     }
 
-    /// A message begins; `opening` stands before what its sender says.
+    /// Begins a message; `opening` precedes the sender's octets.
     pub(in crate::switch) fn begin(
         &mut self,
         now: Moment,
         head: &RequestHead<'_>,
         opening: &[u8],
     ) -> Result<(), Code> {
-        // One more than may be unfinished: it may end with its first chunk.
+        // One more than the limit is allowed, because it may end with its first chunk.
         if self.messages.len() >= MAX_MESSAGES {
             match self.messages.iter().position(Assembly::is_refused) {
-                // Who was refused often enough sends nothing more of it.
+                // A refused message makes way: its sender has stopped by now.
                 Some(place) => drop(self.messages.remove(place)),
                 None if self.messages.len() > MAX_MESSAGES => return Err(Code::TooMany),
                 None => {}
@@ -180,7 +179,7 @@ impl Assemblies {
         Ok(())
     }
 
-    /// Octets that stand at `at` in a message that has begun.
+    /// Takes octets at offset `at` of a message that has begun.
     pub(in crate::switch) fn piece(
         &mut self,
         now: Moment,
@@ -208,8 +207,8 @@ impl Assemblies {
         if !*large {
             return Ok(Step::Kept);
         }
-        // Whatever the chunks the headers come in and whatever came before them (P06): what
-        // bounds them is their own size.
+        // However the headers are split, and whatever came before them (P06), only their own size
+        // is limited.
         let front = pieces.front();
         let front = front.get(..FRONT).unwrap_or(front);
         if matches!(cpim::Message::parse(front), Ok(None)) {
@@ -223,8 +222,8 @@ impl Assemblies {
         }))
     }
 
-    /// A large message is passed on from now on: gives out what has come of it, and its
-    /// length, if the chunk that ends it has come.
+    /// Starts passing on a large message: returns the octets received, and its length if the chunk
+    /// that ends it has arrived.
     pub(in crate::switch) fn flow(
         &mut self,
         name: &str,
@@ -241,14 +240,13 @@ impl Assemblies {
         }
     }
 
-    /// The end of a chunk has come; `end` is the offset behind its last octet, none if it had
-    /// no octets.
+    /// Takes the end of a chunk; `end` is the offset after its last octet, `None` if it was empty.
     pub(in crate::switch) fn end(&mut self, name: &str, end: Option<u64>, flag: Flag) -> Ending {
         let Some(place) = self.place(name) else {
             return Ending::Over(Code::Ok, None);
         };
         if flag == Flag::Abort {
-            // C30: the sender gave the message up.
+            // C30: the sender aborted the message.
             let message = self.messages.swap_remove(place);
             return Ending::Over(Code::Ok, message.stream());
         }
@@ -275,7 +273,7 @@ impl Assemblies {
                         let Assembly { head, shift, .. } = self.messages.swap_remove(place);
                         return Ending::Whole(Whole { head, shift, body });
                     }
-                    // Its headers never ended.
+                    // The headers never ended.
                     (true, true) => Ending::Over(Code::BadRequest, None),
                     (false, _) if full => Ending::Over(Code::TooMany, None),
                     (false, _) => {
@@ -289,7 +287,7 @@ impl Assemblies {
         ending
     }
 
-    /// A message is refused, and every further chunk of it.
+    /// Refuses a message and its further chunks.
     pub(in crate::switch) fn refuse(&mut self, name: &str, code: Code) -> Lost {
         let message = self.get_mut(name);
         message.map_or_else(Lost::default, |message| message.refuse(code))
@@ -301,7 +299,7 @@ impl Assemblies {
         Some(self.messages.swap_remove(place))
     }
 
-    /// Gives messages up of which nothing came for `timeout`; says when to look again.
+    /// Drops messages that were idle for `timeout`; returns when to check again.
     pub(in crate::switch) fn expire(
         &mut self,
         now: Moment,
@@ -314,14 +312,14 @@ impl Assemblies {
                 message.last = now;
                 lost.push(message.refuse(Code::TooLate));
             }
-            // What may still come of a chunk is refused.
+            // The rest of a chunk in progress is refused.
             !expired || std::mem::take(&mut message.open)
         });
         let earliest = self.messages.iter().map(|message| message.last).min();
         (lost, earliest.map(|last| last + timeout))
     }
 
-    /// Those that have come in part and were not refused.
+    /// Messages in progress that were not refused.
     pub(in crate::switch) fn unfinished(&self) -> impl Iterator<Item = &Assembly> {
         self.messages.iter().filter(|it| !it.is_refused())
     }

@@ -1,22 +1,22 @@
-//! What messages that are not whole cost the thread that holds them, and who pays for it.
+//! The memory that incomplete messages take on a thread, and the sessions charged for it.
 
 use std::collections::HashMap;
 
 use crate::switch::ids::ConnectionId;
 
-/// Octets of unfinished messages in one instance: a dozen of the largest messages at a time,
+/// Limit of octets of incomplete messages in one instance: about a dozen of the largest messages,
 /// whatever the number of sessions.
 const LEAST_SIZE: usize = 128 * 1024 * 1024;
-/// The same as a multiple of what may wait for one receiver.
+/// The same limit as a multiple of an outbox.
 const OUTBOXES: usize = 16;
-/// One connection, which may be a gateway's, holds at most this part of it.
+/// Divisor for the limit of one connection, which may be a gateway's.
 const CONNECTION_PART: usize = 4;
-/// One session holds at most this part: more than a message of any allowed size needs.
+/// Divisor for the limit of one session: more than a message of any allowed size needs.
 const SESSION_PART: usize = 8;
-/// Once it is full, this part is freed at once, so that it is not done for every chunk.
+/// Divisor for the part that is freed at once when the budget is full, so that freeing is rare.
 const FREED_PART: usize = 16;
 
-/// Octets of messages that are not whole yet, by the connection they come on.
+/// Octets of incomplete messages, by connection.
 #[derive(Debug)]
 pub(in crate::switch) struct Budget {
     size: usize,
@@ -24,7 +24,7 @@ pub(in crate::switch) struct Budget {
     shares: HashMap<ConnectionId, usize>,
 }
 
-/// What one session has in the budget.
+/// One session's share of the budget.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Charge {
     octets: usize,
@@ -39,12 +39,12 @@ impl Charge {
 }
 
 impl Budget {
-    /// With room for messages to receivers for whom so much may wait.
+    /// A budget for outboxes of this size, in octets.
     pub(in crate::switch) fn new(outbox_bytes: usize) -> Self {
         Self::of(LEAST_SIZE.max(OUTBOXES.saturating_mul(outbox_bytes)))
     }
 
-    /// With room for so many octets.
+    /// A budget of this many octets.
     pub(in crate::switch) fn of(size: usize) -> Self {
         Self {
             size,
@@ -59,12 +59,12 @@ impl Budget {
         self.octets
     }
 
-    /// Most octets of one session.
+    /// Limit of one session, in octets.
     pub(in crate::switch) fn session_limit(&self) -> usize {
         self.size / SESSION_PART
     }
 
-    /// Most octets of one connection.
+    /// Limit of one connection, in octets.
     pub(in crate::switch) fn connection_limit(&self) -> usize {
         self.size / CONNECTION_PART
     }
@@ -74,13 +74,13 @@ impl Budget {
         self.shares.get(&on).copied().unwrap_or(0)
     }
 
-    /// More is held than there is room for.
+    /// Whether the budget is exceeded.
     pub(in crate::switch) fn is_full(&self) -> bool {
         self.octets > self.size
     }
 
-    /// The connection that holds the most, and the share that would be just: that of each if
-    /// all held the same. `None` while there is room.
+    /// The connection that holds the most, and the fair share: that of each if all held the same.
+    /// `None` while the budget is not exceeded.
     pub(in crate::switch) fn greediest(&self) -> Option<(ConnectionId, usize)> {
         let target = self.size - self.size / FREED_PART;
         if self.octets <= target {
@@ -90,7 +90,7 @@ impl Budget {
         most.map(|(on, _)| (*on, target / self.shares.len()))
     }
 
-    /// A session on this connection holds so much from now on.
+    /// Sets the octets that a session on this connection holds.
     pub(in crate::switch) fn charge(
         &mut self,
         charge: &mut Charge,

@@ -1,12 +1,12 @@
 //! Status codes of RFC 4975 §10, RFC 7701 §6 and RFC 4976, in one table: number, comment, and
-//! what an operator does about it, from which the table in `docs/troubleshooting.md` is made.
+//! remedy for the operator. The table in `docs/troubleshooting.md` is made from it.
 
-/// What the table says about an answer.
+/// The table's entry for an answer.
 struct Row {
     number: u16,
-    /// Stands behind the number in responses and reports.
+    /// The comment after the number in responses and reports.
     comment: &'static str,
-    /// What an operator does about it.
+    /// The operator's remedy.
     #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation"))]
     remedy: &'static str,
 }
@@ -46,15 +46,15 @@ table! {
         "the recipient has put the room on hold, or only sends";
     NoNicknamesHere 403 "No Nicknames In This Room" "`nickname=no` of the room";
     NotFound 404 "Recipient Not Found" "nobody of that address is in the room";
-    /// Of a message that came in chunks: the rest of it did not.
+    /// The rest of a chunked message did not arrive.
     TooLate 408 "The Rest Did Not Come In Time"
         "`chunk_timeout`: nobody got the message, or only its beginning";
     TooLarge 413 "Message Too Large"
         "`max_message_size`, or for a private message the recipient's own limit";
-    /// The session has too many messages under way.
+    /// The session has too many messages in progress.
     TooMany 413 "Too Many Unfinished Messages"
         "a client ends one message before it begins eight others";
-    /// Others need the room that what has come of it takes.
+    /// The memory that the message takes is needed for others.
     LetGo 413 "Unfinished For Too Long" BOUND;
     UnsupportedMedia 415 "Unsupported Media Type"
         "the room takes message/cpim; for plain text `plain_text=yes`; a private message of a type \

@@ -2,7 +2,7 @@
 
 use crate::wire::msrp::{ByteRange, FailureReport, body_headers};
 
-/// RFC 4975 §7.1.1: a chunk above this must be interruptible, its range end a `*` (C20).
+/// RFC 4975 §7.1.1: a larger chunk must be interruptible, so its range end is `*` (C20).
 const INTERRUPTIBLE_ABOVE: usize = 2048;
 
 /// The headers of a copy that are the same for every receiver, and the blank line.

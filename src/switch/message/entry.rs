@@ -1,4 +1,4 @@
-//! A whole message that is on its way, as everybody who gets it shares it.
+//! A whole message on its way, shared by all its receivers.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use crate::wire::msrp::FailureReport;
 
 /// The content type of RFC 3994.
 const IS_COMPOSING: &[u8] = b"application/im-iscomposing+xml";
-/// What an entry costs beside its body, its slot in a log included, counted so that a flood of
-/// tiny messages is bounded.
+/// Memory of an entry beside its body, in octets, including its slot in a log. It is counted so
+/// that a flood of tiny messages stays within the limits.
 const ENTRY_OCTETS: usize = std::mem::size_of::<Entry>() + 24;
 /// Seven hyphens. Building a searcher costs as much as a short search, so one is kept.
 static HYPHENS: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"-------"));
 
-/// For whom a message is.
+/// The receivers of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::switch) enum Audience {
-    /// Everybody in the room but the session it came from.
+    /// Everyone in the room except the session it came from.
     Room,
-    /// Everybody in the room.
+    /// Everyone in the room.
     Everybody,
     /// These sessions (a private message).
     Sessions(Box<[SessionKey]>),
@@ -38,15 +38,15 @@ pub(in crate::switch) struct Entry {
     pub(in crate::switch) body: Bytes,
     /// The headers every copy has in common.
     pub(in crate::switch) headers: Vec<u8>,
-    /// Where in `body` the wrapped content type stands.
+    /// The position of the wrapped content type in `body`.
     pub(in crate::switch) wrapped_type: Range<usize>,
     pub(in crate::switch) from: SessionKey,
     pub(in crate::switch) audience: Audience,
-    /// The same for who reads plain text; none when nobody does, or it is no text.
+    /// The message for plain-text clients; `None` if there are none, or if it is not text.
     pub(in crate::switch) text: Option<Box<Text>>,
-    /// `body` holds seven hyphens: an end-line may hide in it (RFC 4975 §7.1).
+    /// `body` contains seven hyphens, so it may contain an end-line (RFC 4975 §7.1).
     pub(in crate::switch) hyphens: bool,
-    /// It only says that somebody is typing (RFC 3994).
+    /// It is a typing indication (RFC 3994).
     pub(in crate::switch) composing: bool,
 }
 
@@ -95,14 +95,14 @@ impl Entry {
         self.audience.includes(self.from, session)
     }
 
-    /// Octets it holds, and what it costs beside.
+    /// Octets of the body plus the overhead.
     pub(in crate::switch) fn cost(&self) -> usize {
         let text = self.text.as_ref().map_or(0, |text| text.body.len());
         self.body.len() + text + ENTRY_OCTETS
     }
 }
 
-/// Where `part`, which was cut out of `whole`, stands in it.
+/// The position of `part` within `whole`, of which it is a slice.
 pub(in crate::switch) fn range_of(whole: &[u8], part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {

@@ -1,10 +1,11 @@
-//! Disposition notifications (RFC 5438). They pass as room traffic and are never made here:
-//! staying on their path would change the CPIM headers, which RFC 7701 §6.1 forbids (P14).
+//! Disposition notifications (RFC 5438). They pass as room traffic and are never created here: to
+//! stay on their path, the switch would have to change the CPIM headers, which RFC 7701 §6.1
+//! forbids (P14).
 //!
-//! Only those of anonymous participants are looked into: a participant whose address the room
-//! does not show must not be named by the notification its client writes (RFC 5438 §14.2,
-//! P13). They are read as XML, so that neither prefixes nor comments hide anything; what
-//! cannot be read is not passed on.
+//! Only those of anonymous participants are inspected. If the room hides a participant's address,
+//! the notification that their client writes must not reveal it (RFC 5438 §14.2, P13).
+//! Notifications are read as XML, so that neither prefixes nor comments hide anything; unreadable
+//! ones are not passed on.
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
@@ -17,9 +18,9 @@ use crate::wire::media_type;
 
 /// RFC 5438 §11.1.3.
 const MEDIA_TYPE: &str = "message/imdn+xml";
-/// The elements that name who received a message, apart from the CPIM addresses.
+/// The elements that name the recipient of a message, beside the CPIM addresses.
 const NAMES: [&str; 2] = ["recipient-uri", "original-recipient-uri"];
-/// What a notification can say (RFC 5438 §11.1.1).
+/// The statuses of a notification (RFC 5438 §11.1.1).
 const STATUSES: [&str; 7] = [
     "delivered",
     "displayed",
@@ -35,17 +36,17 @@ pub(in crate::switch) fn is_notification(content_type: &str) -> bool {
     media_type(content_type).eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
-/// Whether a message is one, and not only called so: it passes where private messages do not
-/// (RFC 5438 §7.2.1, P11).
+/// Whether a message really is a notification rather than one by name only: notifications pass
+/// where private messages do not (RFC 5438 §7.2.1, P11).
 pub(in crate::switch) fn is_disposition(message: &Message<'_>) -> bool {
     let disposition = message.mime_header("Content-Disposition").unwrap_or("");
     is_notification(message.content_type)
         && media_type(disposition).eq_ignore_ascii_case("notification")
 }
 
-/// Blanks out who received a message, and says what is left: of notifications that say the
-/// same to the same reader and do not say who, one is all the reader may get. The length
-/// stays, so nothing else of the message changes. `None`: it cannot be read.
+/// Blanks out the recipient in a notification, and returns its gist. Anonymous notifications with
+/// the same gist for the same reader are indistinguishable, so the reader may get only one of them.
+/// The length stays, so the rest of the message does not change. `None`: it cannot be read.
 pub(in crate::switch) fn conceal(
     to: &str,
     message: &Message<'_>,
@@ -69,16 +70,16 @@ pub(in crate::switch) fn conceal(
     Some(Gist(gist))
 }
 
-/// What a notification says, and to whom; none: nothing that is known.
+/// Fingerprint of a notification's content and reader; `None` for unknown content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::switch) struct Gist(pub(in crate::switch) Option<u64>);
 
-/// What matters of a notification.
+/// The relevant parts of a notification.
 #[derive(Debug, Default)]
 struct Notification {
     message: String,
     status: Option<usize>,
-    /// Where elements stand that name somebody.
+    /// Positions of elements that name a person.
     named: Vec<Range<usize>>,
 }
 
@@ -87,7 +88,7 @@ impl Notification {
         let mut reader = Reader::from_str(text);
         let mut found = Self::default();
         let mut path = Vec::new();
-        // Where the outermost element that names somebody begins, and how deep it stands.
+        // Start and depth of the outermost element that names a person.
         let mut named: Option<(usize, usize)> = None;
         loop {
             let before = usize::try_from(reader.buffer_position()).ok()?;
@@ -125,7 +126,7 @@ impl Notification {
                 Event::Text(text) if path.last().is_some_and(|it| it == "message-id") => {
                     found.message += text.xml10_content().trim();
                 }
-                // An entity could stand for anything.
+                // The value of an entity is unknown.
                 Event::DocType(_) => return None,
                 Event::Eof => break,
                 _ => {}
@@ -135,7 +136,7 @@ impl Notification {
     }
 }
 
-/// Which status an element inside `status` is.
+/// The index of the status that an element inside `status` names.
 fn said(path: &[String], name: &str) -> Option<usize> {
     let inside = path.last().is_some_and(|it| it == "status");
     let place = STATUSES.iter().position(|status| *status == name);
@@ -153,7 +154,7 @@ mod tests {
         )
     }
 
-    /// What is left of the content, and what it says.
+    /// The blanked content and its gist.
     fn concealed_with(to: &str, headers: &str, content: &str) -> Option<(String, Gist)> {
         let text = cpim(headers, content);
         let message = Message::parse(text.as_bytes()).unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! Messages: what of a request's head is remembered, how chunks are put together, what
-//! disposition notifications say, what is passed on. Nothing here knows rooms or connections.
+//! Messages: the stored part of a request's head, assembly of chunks, disposition notifications,
+//! and messages on their way. Nothing here knows rooms or connections.
 
 pub(in crate::switch) mod assembly;
 pub(in crate::switch) mod budget;

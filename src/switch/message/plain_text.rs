@@ -1,6 +1,6 @@
-//! Clients that know text/plain and no message/cpim, in rooms that let them in (`plain_text`).
-//! What they send is wrapped before anything else looks at it; what they get is unwrapped, and
-//! says in front who speaks. They cannot address anybody, and get nothing that is no text.
+//! Clients that support text/plain but not message/cpim, in rooms that admit them (`plain_text`).
+//! Their messages are wrapped before any other processing. Messages to them are unwrapped and start
+//! with the speaker's name. These clients cannot address individuals, and receive text only.
 
 use bytes::Bytes;
 
@@ -11,9 +11,9 @@ use crate::wire::msrp::FailureReport;
 use crate::switch::message::copy_headers::headers;
 use crate::switch::message::request_head::TEXT_PLAIN;
 
-/// With the name in front it is UTF-8, whatever was said of what follows.
+/// With the name in front the content is UTF-8, whatever charset the sender declared.
 pub(in crate::switch) const WRITTEN: &str = "text/plain; charset=utf-8";
-/// Of a name somebody chose, at most this is put in front of what he says.
+/// Limit of the characters of a chosen name that are put in front of a message.
 const NAME_CHARACTERS: usize = 128;
 
 /// A message as text.
@@ -25,7 +25,7 @@ pub(in crate::switch) struct Text {
 }
 
 impl Text {
-    /// `opening` says who speaks.
+    /// `opening` names the speaker.
     pub(in crate::switch) fn new(opening: &str, content: &[u8]) -> Self {
         let body = [opening.as_bytes(), content].concat();
         Self {
@@ -58,8 +58,8 @@ pub(in crate::switch) fn is_text(message: &Message<'_>) -> bool {
     plain && utf8 && bare
 }
 
-/// A message of a room's history as text, if it is text. The nickname its sender had may be
-/// another's by now: the name is the one that stands in the message.
+/// A message of a room's history as text, if it is text. Its sender's nickname may belong to
+/// another user by now, so the name comes from the message itself.
 pub(in crate::switch) fn text_of_past(body: &[u8]) -> Option<Text> {
     let message = Message::parse(body).ok().flatten()?;
     if !is_text(&message) {
@@ -74,7 +74,7 @@ pub(in crate::switch) fn text_of_past(body: &[u8]) -> Option<Text> {
     Some(Text::new(&format!("{}: ", shown(name)), content))
 }
 
-/// A name fit to stand in front of what is said.
+/// A name made safe for the front of a message.
 pub(in crate::switch) fn shown(name: &str) -> String {
     let name = name.chars().take(NAME_CHARACTERS);
     name.map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -1,16 +1,17 @@
-//! What of a request's head matters, and must be remembered while the message comes.
+//! The parts of a request's head that are needed while the message arrives.
 
 use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::media_type;
 use crate::wire::msrp::{ByteRange, FailureReport, Method, Request, TransactionId};
 
-/// What clients send and get that know no message/cpim.
+/// The content type of clients that do not support message/cpim.
 pub(in crate::switch) const TEXT_PLAIN: &str = "text/plain";
 
-/// Some clients send this every few seconds when they see a wildcard in accept-types.
+/// The content type of keep-alives that some clients send every few seconds if accept-types has a
+/// wildcard.
 const HEARTBEAT: &str = "text/x-msrp-heartbeat";
 
-/// What the switch needs of a request's head.
+/// The parts of a request's head that the switch needs.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::switch) struct RequestHead<'a> {
     pub(in crate::switch) transaction: TransactionId,
@@ -41,7 +42,7 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// A whole message that came by SIP: nobody waits for a report.
+    /// The head of a whole message that came by SIP, for which no report is wanted.
     pub(in crate::switch) fn of_submitted(transaction: TransactionId) -> Self {
         Self {
             transaction,
@@ -56,19 +57,19 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// What the chunks of one message have in common (RFC 4975 §5.1); one SEND without
-    /// Message-ID stands for itself.
+    /// The key that the chunks of one message share (RFC 4975 §5.1). A SEND without Message-ID is a
+    /// message of its own.
     pub(in crate::switch) fn message_key(&self) -> &str {
         self.message_id.unwrap_or(self.transaction.as_str())
     }
 
-    /// It is text that is not wrapped in message/cpim.
+    /// Whether it is text that is not wrapped in message/cpim.
     pub(in crate::switch) fn is_plain_text(&self) -> bool {
         let media = self.content_type.map_or("", media_type);
         media.eq_ignore_ascii_case(TEXT_PLAIN)
     }
 
-    /// It says nothing but that its sender is there.
+    /// Whether it is a heartbeat.
     pub(in crate::switch) fn is_heartbeat(&self) -> bool {
         is_heartbeat(self.content_type.unwrap_or_default().as_bytes())
     }
@@ -100,7 +101,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// The same of a SEND or NICKNAME, kept.
+/// An owned head of a SEND or NICKNAME.
 #[derive(Clone, Debug)]
 pub(in crate::switch) struct KeptHead {
     transaction: TransactionId,

@@ -1,4 +1,4 @@
-//! The octets of one large message on their way: what has come and not everybody has yet.
+//! The octets of a large message that have arrived and that some receiver still needs.
 
 use std::collections::VecDeque;
 
@@ -7,34 +7,34 @@ use memchr::memmem;
 
 use crate::wire::msrp::TransactionId;
 
-/// Pieces below this are put together: a sender of tiny chunks costs no more memory than he
-/// sends.
+/// Smaller pieces are merged, so that tiny chunks take no more memory than their octets.
 const MERGE_BELOW: usize = 4096;
-/// Octets kept behind the last receiver: an end-line may begin in what is already written.
+/// Octets kept before the last receiver's position: an end-line may begin in octets already
+/// written.
 const CONTEXT: u64 = 64;
-/// Separate pieces beyond a gap: a sender that skips about is not a client.
+/// Limit of separate pieces after a gap: no real client sends its chunks that far out of order.
 const MAX_AHEAD_PIECES: usize = 64;
 const HYPHENS: &[u8] = b"-------";
 
-/// Octets of a message, from the last receiver's place to where they have come without gap.
+/// Octets of a message from the last receiver's position to the first gap.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct StreamBuffer {
-    /// Each with the offset of its first octet, without gaps.
+    /// The pieces with the offset of their first octet, without gaps.
     pieces: VecDeque<(u64, Bytes)>,
     end: u64,
     /// Octets in `pieces`.
     octets: usize,
-    /// What came beyond a gap, in the order in which it came.
+    /// Octets after a gap, in order of arrival.
     ahead: Vec<(u64, Bytes)>,
     ahead_octets: usize,
-    /// Seven hyphens stand in it somewhere: an end-line may hide there.
+    /// The content contains seven hyphens, so it may contain an end-line.
     hyphens: bool,
-    /// The last octets seen are so many hyphens.
+    /// Number of hyphens at the end of the octets seen.
     run: usize,
 }
 
 impl StreamBuffer {
-    /// What has come so far, in order and apart from each other.
+    /// A buffer of these parts, which are in order and do not overlap.
     pub(in crate::switch) fn of(parts: impl Iterator<Item = (u64, Bytes)>) -> Self {
         let mut buffer = Self::default();
         for (at, octets) in parts {
@@ -51,7 +51,7 @@ impl StreamBuffer {
         buffer
     }
 
-    /// The offset up to which everything has come.
+    /// The offset of the first gap.
     pub(in crate::switch) fn end(&self) -> u64 {
         self.end
     }
@@ -61,8 +61,8 @@ impl StreamBuffer {
         self.octets + self.ahead_octets
     }
 
-    /// Takes octets of the message from offset `at`. What has come before is not taken again:
-    /// it may already be written (RFC 4975 §7.3.1). `false`: too much beyond a gap.
+    /// Takes octets of the message from offset `at`. Octets that have already arrived are ignored,
+    /// because they may be written already (RFC 4975 §7.3.1). `false`: too many octets after a gap.
     pub(in crate::switch) fn write(&mut self, at: u64, octets: &[u8], ahead_limit: usize) -> bool {
         if at > self.end {
             if octets.is_empty() {
@@ -73,7 +73,7 @@ impl StreamBuffer {
             return self.ahead.len() <= MAX_AHEAD_PIECES && self.ahead_octets <= ahead_limit;
         }
         self.append_from(at, octets);
-        // Of what overlaps, the last wins (C28).
+        // Where octets overlap, the later ones win (C28).
         while let Some(next) = self
             .ahead
             .iter()
@@ -138,7 +138,7 @@ impl StreamBuffer {
         };
     }
 
-    /// Octets from offset `at` on, `most` or fewer; `None` where nothing has come.
+    /// Octets from offset `at`, at most `most`; `None` if none have arrived.
     pub(in crate::switch) fn slice(&self, at: u64, most: usize) -> Option<Bytes> {
         let after = self.pieces.partition_point(|(start, _)| *start <= at);
         let (start, piece) = self.pieces.get(after.checked_sub(1)?)?;
@@ -147,7 +147,7 @@ impl StreamBuffer {
         (length > 0).then(|| piece.slice(from..from + length))
     }
 
-    /// Lets go of what stands before offset `to`.
+    /// Frees the octets before offset `to`.
     pub(in crate::switch) fn trim(&mut self, to: u64) {
         let keep_from = to.saturating_sub(CONTEXT);
         while let Some((start, piece)) = self.pieces.front()

@@ -3,16 +3,16 @@
 use crate::switch::ids::{ConnectionId, SessionKey, Speaker, Thread};
 use crate::switch::message::request_head::KeptHead;
 
-/// Something that was said by a session that lives elsewhere.
+/// A message of a session that lives on another thread.
 #[derive(Debug)]
 pub(in crate::switch) struct Utterance {
     pub(in crate::switch) session: SessionKey,
     pub(in crate::switch) connection: ConnectionId,
-    /// Of the chunk that came last and is answered.
+    /// The head of the last chunk, which is answered.
     pub(in crate::switch) last: KeptHead,
-    /// Of the chunk that came first, if that is another.
+    /// The head of the first chunk, if that is another one.
     pub(in crate::switch) first: Option<KeptHead>,
-    /// Octets of the body that are not the sender's.
+    /// Octets of the body that the switch added.
     pub(in crate::switch) shift: u64,
     pub(in crate::switch) body: Vec<u8>,
 }

@@ -1,9 +1,9 @@
-//! Who says much waits for those who hear it: when half of an outbox waits for somebody in a
-//! room, whoever speaks there is not read for the moment. TCP slows the speakers down to
-//! their readers, which costs no memory and loses nothing.
+//! Backpressure from receivers to speakers. While more than half of an outbox is queued for a
+//! member of a room, the connections of that room's speakers are not read. TCP then slows the
+//! speakers down to their readers, which costs no memory and loses nothing.
 //!
-//! Nobody waits for a member that takes less than an eighth of an outbox a second, until it
-//! has caught up: it loses what an outbox does not hold (RFC 7701 §6.4).
+//! Speakers do not wait for a member that accepts less than an eighth of an outbox a second. Until
+//! it has caught up, it loses messages that exceed an outbox (RFC 7701 §6.4).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::switch::timers::Timer;
 use crate::switch::{SlowReader, Switch};
 use crate::time::Moment;
 
-/// How often it is looked whether all have caught up, where that is not seen at once.
+/// Interval of the checks whether all members have caught up, where no event shows it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long the pace of the slowest is measured: less would take a busy machine for a slow
-/// reader.
+/// Time over which the pace of the slowest member is measured. With less, a busy machine would look
+/// like a slow reader.
 const PACE_OVER: Duration = Duration::from_secs(2);
 
 impl Switch {
-    /// Something was said in a room.
+    /// A member has spoken in a room.
     pub(in crate::switch) fn hold_speaker(&mut self, now: Moment, key: SessionKey) {
         let (own, outbox) = (self.exchange.own, self.config.outbox_bytes);
         let Some(room) = self.rooms.get_mut(key.room) else {
@@ -41,7 +41,7 @@ impl Switch {
         }
     }
 
-    /// Looks from now on whether all have caught up, and how fast the slowest is.
+    /// Starts checking whether all members have caught up, and how fast the slowest is.
     pub(in crate::switch) fn keep_pace(&mut self, now: Moment, key: RoomKey) {
         if let Some(room) = self.rooms.get_mut(key)
             && !std::mem::replace(&mut room.held.timed, true)
@@ -51,13 +51,13 @@ impl Switch {
         }
     }
 
-    /// Some of a room were written to: its speakers may go on if all have caught up.
+    /// Members of a room were written to: resumes its speakers if all members have caught up.
     pub(in crate::switch) fn release_speakers(&mut self, key: RoomKey) {
         let quarter = self.config.outbox_bytes / 4;
         let Some(room) = self.rooms.get_mut(key) else {
             return;
         };
-        // With stragglers that is looked at now and then only.
+        // With stragglers this is checked only now and then.
         let waiting = room.log.octets();
         if room.original.is_some() {
             if room.held.stragglers == 0 {
@@ -68,7 +68,7 @@ impl Switch {
         }
     }
 
-    /// The speakers of a room who wait may go on.
+    /// Resumes the waiting speakers of the room.
     pub(in crate::switch) fn let_speak(&mut self, key: RoomKey) {
         let room = self.rooms.get_mut(key);
         let (speakers, said) = room.map(|room| room.held.take()).unwrap_or_default();
@@ -78,7 +78,7 @@ impl Switch {
         }
     }
 
-    /// Puts a message from another thread in order, or keeps it while its speaker must wait.
+    /// Orders a message from another thread, or keeps it while its speaker must wait.
     pub(in crate::switch) fn heard(&mut self, now: Moment, from: Thread, said: Utterance) {
         let key = said.session.room;
         let room = self.rooms.get_mut(key);
@@ -95,7 +95,7 @@ impl Switch {
         }
     }
 
-    /// Puts in order what a session has said, before it does anything else.
+    /// Orders the waiting messages of a session before its next action.
     pub(in crate::switch) fn hear_out(&mut self, now: Moment, key: SessionKey) {
         let room = self.rooms.get_mut(key.room);
         for (from, said) in room.map(|it| it.held.said_by(key)).unwrap_or_default() {
@@ -110,7 +110,7 @@ impl Switch {
             return;
         };
         let follows = room.original.is_some();
-        // A replica is looked at until the owner knows all that was taken.
+        // A replica is checked until the owner knows all that was written.
         let waits = !room.held.speakers.is_empty() || (follows && room.log.octets() > 0);
         room.held.timed = waits;
         if !waits {
@@ -133,7 +133,7 @@ impl Switch {
         }
     }
 
-    /// Puts a message into a room's log, here and wherever members of it are.
+    /// Puts a message into a room's log, here and on every thread with members of the room.
     pub(in crate::switch) fn append(&mut self, now: Moment, key: RoomKey, entry: Arc<Entry>) {
         let outbox = self.config.outbox_bytes;
         let Some(room) = self.rooms.get_mut(key) else {
@@ -161,7 +161,7 @@ impl Switch {
         }
     }
 
-    /// What a receiver did not take in time is lost to him (G52).
+    /// Counts messages that a slow receiver has lost (G52).
     pub(in crate::switch) fn lost_by_slowness(&mut self, now: Moment, key: SessionKey, count: u64) {
         self.totals.drops_slow_reader += count;
         if self.config.slow_reader == SlowReader::Disconnect {

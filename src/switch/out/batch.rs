@@ -1,5 +1,5 @@
-//! What one connection is to write in one go: octets of its own, and large bodies it shares
-//! with other receivers.
+//! The output of one write of a connection: octets of its own, and large bodies shared with other
+//! receivers.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -10,15 +10,15 @@ use bytes::Bytes;
 /// Bodies of at least this many octets are shared instead of copied: below about 4 KB a copy
 /// is cheaper than one more element in a vectored write.
 const SHARE_FROM: usize = 4096;
-/// What stays of the body of an open SEND when it is taken back (RFC 4975 §7.1.1).
+/// Octets that remain of the body of an open SEND after taking the rest back (RFC 4975 §7.1.1).
 const LEFT_OF_BODY: usize = 2048;
 
-/// What follows once a batch is written.
+/// The step after a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Nothing more for now.
     Idle,
-    /// Ask again.
+    /// There is more: fill another batch.
     More,
     /// Close the connection; `closed` must follow.
     Close,
@@ -77,8 +77,8 @@ impl Batch {
         self.open_body = open_body;
     }
 
-    /// Takes octets of a SEND that is still open back, so that little stands before what
-    /// comes next; says how many. A chunk's least length is left.
+    /// Takes back octets of a SEND that is still open, so that the next output goes out soon;
+    /// returns their number. Leaves the minimum length of a chunk.
     pub fn take_back(&mut self) -> usize {
         let most = self.open_body.min(self.length);
         let octets = most.saturating_sub(LEFT_OF_BODY);
@@ -111,14 +111,14 @@ impl Batch {
         self.open_body = 0;
     }
 
-    /// The only part, when there is just one: saves the vectored write.
+    /// The only part, if there is just one: saves the vectored write.
     pub fn single(&self) -> Option<&[u8]> {
         self.shared
             .is_empty()
             .then(|| self.copied.get(self.done..).unwrap_or_default())
     }
 
-    /// Fills `slices` with the first parts; says how many there are.
+    /// Fills `slices` with the first parts; returns their number.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut parts = self.parts();
         let mut count = 0;
@@ -130,7 +130,7 @@ impl Batch {
         count
     }
 
-    /// Takes note that the first `count` octets are written.
+    /// Records that the first `count` octets are written.
     pub fn advance(&mut self, mut count: usize) {
         count = count.min(self.length);
         self.length -= count;
@@ -157,7 +157,7 @@ impl Batch {
         }
     }
 
-    /// What is not yet written, in memory of its own and no larger than needed.
+    /// The unwritten octets, in memory of their own and no larger than needed.
     pub fn remainder(&mut self) -> Batch {
         let copied = self.copied.get(self.done..).unwrap_or_default().to_vec();
         let shared = self
@@ -176,7 +176,7 @@ impl Batch {
         rest
     }
 
-    /// Everything not yet written, in one piece.
+    /// The unwritten octets in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.length);
         for part in self.parts() {
@@ -185,7 +185,7 @@ impl Batch {
         all
     }
 
-    /// What is not yet written, in its parts; none is empty.
+    /// The unwritten octets in parts; none is empty.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         Parts {
             batch: self,
@@ -207,14 +207,14 @@ impl Batch {
 /// One stretch of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Part<'a> {
-    /// Of the batch's own memory.
+    /// Octets in the batch's own memory.
     Copied(&'a [u8]),
     /// A body shared with others.
     Shared(&'a Bytes),
 }
 
 impl<'a> Part<'a> {
-    /// What is in it.
+    /// The octets.
     pub fn octets(&self) -> &'a [u8] {
         match self {
             Self::Copied(octets) => octets,

@@ -1,4 +1,4 @@
-//! Writes the copy of a large message for one receiver: SENDs that stay open while more comes.
+//! Writes the copy of a large message for one receiver, as SENDs that stay open while more arrives.
 
 use crate::switch::message::plain_text;
 use crate::switch::out::batch::Batch;
@@ -8,19 +8,20 @@ use crate::switch::room::session::Session;
 use crate::wire::cpim::MESSAGE_CPIM;
 use crate::wire::msrp::{Flag, TransactionId, end_line_after_body};
 
-/// RFC 4975 §7.1.1: no chunk but the last is smaller, and none above is uninterruptible.
+/// RFC 4975 §7.1.1: chunks other than the last are at least this long, and longer chunks are
+/// interruptible.
 pub(in crate::switch) const LEAST_CHUNK: u64 = 2048;
-/// Chunks of a copy of which the response is still understood.
+/// Number of a copy's recent chunks whose responses are recognised.
 const RECENT_CHUNKS: usize = 16;
 
-/// What became of a copy's turn.
+/// The outcome of a copy's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::switch) enum Turn {
-    /// It is over.
+    /// The copy is finished.
     Over,
-    /// Nothing more has come; its SEND may be open.
+    /// All octets received are written; its SEND may be open.
     Waits,
-    /// There is more than its share.
+    /// More remains after its share.
     More,
 }
 
@@ -33,7 +34,7 @@ pub(in crate::switch) fn is_ready(copy: &LargeCopy, stream: Option<&Stream>, lea
     copy.aborted || stream.whole || waiting >= least || (copy.chunk.is_some() && waiting > 0)
 }
 
-/// Writes up to `most` octets of a copy; ends it where it ends.
+/// Writes up to `most` octets of a copy, and its end once reached.
 pub(in crate::switch) fn write(
     copy: &mut LargeCopy,
     session: &mut Session,

@@ -1,4 +1,4 @@
-//! Copies of a room's messages for one receiver: the path every delivery takes.
+//! Copies of a room's messages for one receiver: the path of every delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::switch::room::log::Log;
 use crate::switch::room::session::Session;
 use crate::switch::room::status_text;
 
-/// Between the answer to a probe and the next one. RFC 7701 §6.3 leaves the report model of
-/// the copies to the switch: most ask to hear of failures only (`partial`), which saves a
-/// response a delivery; one now and then asks for its 200, so that a peer which takes
-/// everything and does nothing is found out (see `liveness`).
+/// Time from the answer to a probe until the next probe. RFC 7701 §6.3 leaves the report model of
+/// the copies to the switch. Most copies ask for failure responses only (`partial`), which saves a
+/// response per delivery. A probe is a copy that asks for its 200, to detect a peer that accepts
+/// everything and processes nothing (see `liveness`).
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What one receiver was given.
+/// The result of writing to one receiver.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Drained {
     /// Copies written.
@@ -34,11 +34,11 @@ pub(in crate::switch) struct Drained {
     pub(in crate::switch) more: bool,
     /// A probe was sent on this connection.
     pub(in crate::switch) probed: Option<ConnectionId>,
-    /// It has left its room, and everything is written to it.
+    /// It has left its room, and its output is written.
     pub(in crate::switch) left: bool,
 }
 
-/// Writes what a session of the room has still to get, until the batch holds `limit`.
+/// Writes the pending messages of a session, until the batch holds `limit`.
 pub(in crate::switch) fn drain_member(
     room: &mut Room,
     key: SessionKey,
@@ -64,7 +64,7 @@ pub(in crate::switch) fn drain_member(
     drained
 }
 
-/// Whether something else than large messages waits for a session of the room.
+/// Whether a session has output other than large messages.
 pub(in crate::switch) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
     let session = room.sessions.get_mut(key.seat);
     session.filter(|it| it.is_ready()).is_some_and(|session| {
@@ -75,7 +75,7 @@ pub(in crate::switch) fn some_wait(room: &mut Room, key: SessionKey) -> bool {
     })
 }
 
-/// Writes copies of everything the session has still to get, until the batch holds `limit`.
+/// Writes copies of the session's pending messages, until the batch holds `limit`.
 fn drain(
     session: &mut Session,
     log: &mut Log,
@@ -89,7 +89,7 @@ fn drain(
         let text = entry.text.as_deref();
         write(session, &entry, text, now, batch, &mut drained);
     }
-    // P21: old news of who is typing are the first to be dropped.
+    // P21: outdated typing indications are dropped first.
     let congested = log.waiting(session.position) > congested_above;
     loop {
         let own = session.own.next_position();
@@ -138,7 +138,7 @@ fn waits(session: &mut Session, log: &mut Log) -> bool {
     false
 }
 
-/// Writes a message of the room's history or a private one, if the session takes such.
+/// Writes a message of the room's history or a private one, if the session accepts it.
 fn write_own(
     session: &mut Session,
     entry: &Entry,
@@ -156,7 +156,7 @@ fn write_own(
     }
 }
 
-/// `text`: for who reads plain text.
+/// `text`: the message for plain-text clients.
 fn write(
     session: &mut Session,
     entry: &Entry,
@@ -198,7 +198,7 @@ fn fresh_id(session: &mut Session, entry: &Entry) -> (u64, TransactionId) {
     }
 }
 
-/// The response to a transaction came: `true` when it answers the probe.
+/// Handles the response to a transaction; `true` if it answers the probe.
 pub(in crate::switch) fn answered(session: &mut Session, number: u64, now: Moment) -> bool {
     let matches = session.probe == Some(number);
     if matches {

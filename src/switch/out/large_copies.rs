@@ -1,9 +1,10 @@
-//! Copies of large messages, one receiver's each: SENDs that stay open while more comes and
-//! are interrupted when something else waits for the connection (RFC 4975 §7.1.1).
+//! Copies of large messages, each for one receiver: SENDs that stay open while more arrives, and
+//! are interrupted when other output is queued for the connection (RFC 4975 §7.1.1).
 //!
-//! A chunk costs some clients the session, so a SEND is interrupted only when it must be: for
-//! responses, reports and small messages that wait (C21), and for other large messages after
-//! a fair share (C22). One is begun again when 2,048 octets or the end have come (C23).
+//! Some clients drop the session when a message arrives in chunks, so a SEND is interrupted only
+//! when necessary: for queued responses, reports and small messages (C21), and for other large
+//! messages after a fair share (C22). A further chunk begins when 2,048 octets or the end have
+//! arrived (C23).
 
 use crate::switch::Switch;
 use crate::switch::ids::{ConnectionId, SessionKey, StreamKey};
@@ -11,13 +12,13 @@ use crate::switch::out::batch::Batch;
 use crate::switch::out::copy_writer::{self, LEAST_CHUNK, Turn};
 use crate::wire::msrp::Flag;
 
-/// What large messages may add to one batch, and what one of several may write before the
+/// Limit of octets that large messages add to one batch, and that one of several writes before the
 /// next has its turn.
 const SHARE: usize = 64 * 1024;
 
 impl Switch {
-    /// Something else waits for a connection: its open SEND, if any, is interrupted as soon
-    /// as RFC 4975 §7.1.1 lets it be (C21).
+    /// Other output is queued for a connection: interrupts its open SEND, if any, as soon as RFC
+    /// 4975 §7.1.1 allows (C21).
     pub(in crate::switch) fn interrupt(&mut self, id: ConnectionId, batch: &mut Batch) {
         let Some((session, stream)) = self.open(id) else {
             return;
@@ -31,7 +32,7 @@ impl Switch {
         self.close_open(id, Flag::More, batch);
     }
 
-    /// Gives the large messages of a connection their turns; says whether there is more.
+    /// Gives the large messages of a connection their turns; returns whether there is more.
     pub(in crate::switch) fn write_streams(&mut self, id: ConnectionId, batch: &mut Batch) -> bool {
         let limit = batch.len() + SHARE;
         while batch.len() < limit {
@@ -48,7 +49,7 @@ impl Switch {
             match turn {
                 Turn::Over if self.is_held_up(id) => break,
                 Turn::Over => continue,
-                // It stays open for what comes next.
+                // The SEND stays open for further octets.
                 Turn::Waits | Turn::More if !others || self.uninterrupted(id).is_some() => break,
                 Turn::Waits | Turn::More => self.close_open(id, Flag::More, batch),
             }
@@ -60,7 +61,7 @@ impl Switch {
         self.connections.get(id)?.open
     }
 
-    /// Whose turn it is (C22), and whether others wait for theirs.
+    /// The copy whose turn it is (C22), and whether others wait.
     fn next_copy(&self, id: ConnectionId) -> Option<((SessionKey, StreamKey), bool)> {
         let connection = self.connections.get(id)?;
         let ready: Vec<_> = connection
@@ -88,7 +89,7 @@ impl Switch {
             stream.is_none_or(|stream| stream.whole)
         };
         match last.and_then(|place| ready.get(place)) {
-            // What is whole is soon over: that saves its receiver a chunk.
+            // A complete message is soon written: this saves its receiver a chunk.
             Some(&same) if whole(same) => return Some((same, false)),
             _ => {}
         }
@@ -97,7 +98,7 @@ impl Switch {
         Some((next, ready.len() > 1 && !whole(next)))
     }
 
-    /// Writes up to `most` octets of one copy; ends it where it ends.
+    /// Writes up to `most` octets of one copy, and its end once reached.
     fn write_copy(
         &mut self,
         id: ConnectionId,
@@ -146,7 +147,7 @@ impl Switch {
         }
     }
 
-    /// Octets of the open SEND that were in a batch were not written after all.
+    /// Octets of the open SEND in a batch were not written after all.
     pub fn taken_back(&mut self, id: ConnectionId, octets: usize) {
         let Some((key, stream)) = self.open(id) else {
             return;
@@ -157,7 +158,7 @@ impl Switch {
         }
     }
 
-    /// The receiver gets no more of a message: it is told so, if it got something.
+    /// Ends a copy before its message is complete. The receiver gets the end if it has any part.
     pub(in crate::switch) fn abort_copy(&mut self, key: SessionKey, stream: StreamKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -167,14 +168,14 @@ impl Switch {
         };
         copy.aborted = true;
         if !copy.has_begun() {
-            // There is nothing to be told of.
+            // The receiver has no part of it.
             session.take_copy(stream);
         }
         self.mark_session_dirty(key);
     }
 
-    /// A failure response or report about transaction or message `number`: if that is of a
-    /// large message, it stops for this receiver (C30, C31).
+    /// Handles a failure response or report about transaction or message `number`. If it concerns a
+    /// large message, the copy for this receiver stops (C30, C31).
     pub(in crate::switch) fn stop_copy(&mut self, key: SessionKey, number: u64) {
         let session = self.rooms.session(key);
         let mut copies = session.and_then(|it| it.copies.get()).into_iter().flatten();
@@ -202,7 +203,7 @@ impl Switch {
         let open = self.open(id).is_some();
         self.abort_open_first(id, key, &mut batch);
         if self.open(id).is_some() {
-            // Another session's SEND stands open.
+            // A SEND of another session is open.
             self.interrupt(id, &mut batch);
         }
         for stream in streams {
@@ -211,8 +212,8 @@ impl Switch {
             self.write_copy(id, key, stream, 0, &mut batch);
         }
         if let Some(connection) = self.connections.get_mut(id) {
-            // What is open on the wire must end before a reply can follow; that end may wait in
-            // front of the replies already, from another session.
+            // The SEND that is open on the wire must end before a reply can follow. Its end may
+            // already be queued before the replies, from another session.
             let at = if open { 0 } else { connection.replies.len() };
             connection.replies.splice(at..at, batch.to_vec());
         }

@@ -1,4 +1,4 @@
-//! Large messages that are passed on while they come in: the one owner of all of them.
+//! Large messages that are passed on while they arrive, with their only owner.
 
 use std::collections::HashMap;
 
@@ -7,30 +7,30 @@ use crate::switch::message::stream_buffer::StreamBuffer;
 use crate::switch::threads::parcel::Ended;
 use crate::time::Moment;
 
-/// A large message of which somebody has still to get something.
+/// A large message that some receiver still needs.
 #[derive(Debug)]
 pub(in crate::switch) struct Stream {
     pub(in crate::switch) room: RoomKey,
-    /// Who sends it, while the session is known here.
+    /// The sender's session, while it is known here.
     pub(in crate::switch) from: Option<SessionKey>,
     pub(in crate::switch) buffer: StreamBuffer,
-    /// Its length, as its sender has announced it.
+    /// Its length, as announced by its sender.
     pub(in crate::switch) announced: Option<u64>,
-    /// The same, once the chunk that ends it has come.
+    /// Its true length, once the chunk that ends it has arrived.
     pub(in crate::switch) total: Option<u64>,
-    /// Everything has come.
+    /// All octets have arrived.
     pub(in crate::switch) whole: bool,
-    /// The recipients here, fixed when it began, without those who left (G27).
+    /// The recipients on this thread, fixed when it began, except those who left (G27).
     pub(in crate::switch) receivers: Vec<SessionKey>,
     /// CPIM From and To, when the report must carry them (G44).
     pub(in crate::switch) addresses: Option<Vec<u8>>,
-    /// Identifies it when it comes again (C32).
+    /// Its fingerprint, to recognise a repetition (C32).
     pub(in crate::switch) fingerprint: u64,
     /// Its sender waits for the receivers to catch up.
     pub(in crate::switch) pause: Option<Pause>,
-    /// It is among those to be looked at.
+    /// It is in the list of streams to check.
     pub(in crate::switch) touched: bool,
-    /// How it goes from thread to thread, if it does.
+    /// Its route from thread to thread, if any.
     pub(in crate::switch) route: Option<Box<Route>>,
 }
 
@@ -56,13 +56,13 @@ impl Stream {
         self.route.get_or_insert_default()
     }
 
-    /// Octets that wait for the thread that is behind most.
+    /// Octets queued for the slowest thread.
     pub(in crate::switch) fn waiting_abroad(&self) -> u64 {
         let to = self.route.iter().flat_map(|route| &route.to);
         to.map(|(_, waiting)| *waiting).max().unwrap_or(0)
     }
 
-    /// Octets of it that are held, here or on another thread.
+    /// Octets of it held on this or another thread.
     pub(in crate::switch) fn octets(&self) -> usize {
         let abroad = usize::try_from(self.waiting_abroad()).unwrap_or(usize::MAX);
         self.buffer.octets().max(abroad)
@@ -74,21 +74,21 @@ impl Stream {
             .is_some_and(|route| route.from.is_some())
     }
 
-    /// It is to stay here until the owner has said whether it takes it.
+    /// Whether it must stay until the owner has accepted or refused it.
     pub(in crate::switch) fn is_pending(&self) -> bool {
         let route = self.route.as_ref();
         route.is_some_and(|route| route.pending.is_some())
     }
 }
 
-/// What a sender waits for.
+/// The pause of a sender that waits for receivers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::switch) struct Pause {
-    /// The connection that is not read meanwhile, if it is here.
+    /// The connection that is not read meanwhile, if it is on this thread.
     pub(in crate::switch) connection: Option<ConnectionId>,
     pub(in crate::switch) until: Moment,
-    /// More than half of an outbox waits for somebody. If not, that may only be on its way to
-    /// another thread, which is asked.
+    /// More than half of an outbox is certainly queued for a receiver. Otherwise it may only be on
+    /// its way to another thread, which gets a query.
     pub(in crate::switch) certain: bool,
 }
 
@@ -96,19 +96,19 @@ pub(in crate::switch) struct Pause {
 /// each thread that has receivers.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Route {
-    /// Where it comes from, and what it is called there.
+    /// The thread it comes from, and its key there.
     pub(in crate::switch) from: Option<(Thread, StreamKey)>,
-    /// Octets of it that the thread it comes from knows to wait for nobody.
+    /// Octets that the previous thread knows to be delivered.
     pub(in crate::switch) reported: u64,
-    /// Where it goes to, and how many octets wait there.
+    /// The threads it goes to, with the octets queued there.
     pub(in crate::switch) to: Vec<(Thread, u64)>,
-    /// Octets that have gone there.
+    /// Octets sent to those threads.
     pub(in crate::switch) gone: u64,
-    /// The owner has not said whether it takes it: what its end says waits for that.
+    /// The owner's decision is outstanding; the end of the message waits for it here.
     pub(in crate::switch) pending: Option<Pending>,
 }
 
-/// What the sender's thread waits for.
+/// The state of a message that waits for the owner's decision.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Pending {
     pub(in crate::switch) name: Box<str>,
@@ -119,9 +119,9 @@ pub(in crate::switch) struct Pending {
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Streams {
     table: Table<StreamKey, Stream>,
-    /// Those from other threads, by what these call them.
+    /// Streams from other threads, by their keys there.
     inflows: HashMap<(Thread, StreamKey), StreamKey>,
-    /// Those of which somebody got something.
+    /// Streams whose receivers have made progress.
     touched: Vec<StreamKey>,
 }
 
@@ -146,7 +146,7 @@ impl Streams {
         Some(stream)
     }
 
-    /// A message comes from another thread, which calls it `there`.
+    /// Adds a message from another thread, where its key is `there`.
     pub(in crate::switch) fn comes_from(&mut self, key: StreamKey, from: Thread, there: StreamKey) {
         if let Some(stream) = self.table.get_mut(key) {
             stream.route().from = Some((from, there));
@@ -154,12 +154,12 @@ impl Streams {
         }
     }
 
-    /// The message that another thread calls so.
+    /// The message with this key on another thread.
     pub(in crate::switch) fn inflow(&self, from: Thread, there: StreamKey) -> Option<StreamKey> {
         self.inflows.get(&(from, there)).copied()
     }
 
-    /// It is to be looked at once what is written is known.
+    /// Schedules a check after the current output is written.
     pub(in crate::switch) fn touch(&mut self, key: StreamKey) {
         if let Some(stream) = self.table.get_mut(key)
             && !std::mem::replace(&mut stream.touched, true)
@@ -168,12 +168,12 @@ impl Streams {
         }
     }
 
-    /// Those that are to be looked at now.
+    /// The streams to check now.
     pub(in crate::switch) fn take_touched(&mut self) -> Vec<StreamKey> {
         std::mem::take(&mut self.touched)
     }
 
-    /// A receiver needs nothing more of it.
+    /// A receiver no longer needs it.
     pub(in crate::switch) fn leave(&mut self, key: StreamKey, receiver: SessionKey) {
         if let Some(stream) = self.table.get_mut(key) {
             stream.receivers.retain(|other| *other != receiver);

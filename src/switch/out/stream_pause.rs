@@ -1,12 +1,12 @@
-//! A large message and a receiver slower than its sender.
+//! Pauses of a large message's sender for a slower receiver.
 //!
-//! A message holds at most `outbox_bytes`. When half of that waits, the sender's connection is
-//! not read: TCP slows him down to the slowest receiver, which costs no memory and loses
-//! nothing; to give the copy up at once would give up nearly every one, since a sender in the
-//! same network is always faster than somebody's telephone. The pause is bounded by
-//! [`PATIENCE`], since it also holds the sender's other messages back and keeps the other
-//! receivers waiting: whoever still lags then loses the message (`#`) and is told. A receiver
-//! that takes 128 KiB a second at the default outbox never does.
+//! A message holds at most `outbox_bytes`. When half of that is queued, the sender's connection is
+//! not read: TCP slows the sender down to the slowest receiver, which costs no memory and loses
+//! nothing. Aborting the copy at once would abort nearly every copy, since a sender in the same
+//! network is always faster than a receiver on a telephone. [`PATIENCE`] limits the pause, because
+//! it also holds back the sender's other messages and the other receivers. A receiver that still
+//! lags then loses the message (`#`) and gets a notice. A receiver that accepts 128 KiB a second at
+//! the default outbox never lags.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::switch::threads::parcel::Parcel;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
 
-/// How long a sender waits for his slowest receiver at a time.
+/// Longest time that a sender waits for its slowest receiver at once.
 pub(in crate::switch) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Part of an outbox: so much is passed before the thread it came from is told.
+/// Fraction of an outbox after which progress is reported to the previous thread.
 pub(in crate::switch) const STEP: u64 = 16;
 
 impl Switch {
-    /// A receiver that takes nothing has nobody wait for it again.
+    /// No sender waits again for a receiver that accepts nothing.
     pub(in crate::switch) fn has_stalled(&self, now: Moment, receiver: SessionKey) -> bool {
         let on = self.rooms.session(receiver).and_then(|it| it.connection);
         let connection = on.and_then(|id| self.connections.get(id));
@@ -32,8 +32,7 @@ impl Switch {
         blocked.is_some_and(|since| since + PATIENCE <= now)
     }
 
-    /// Who has not taken earlier large messages in time loses the oldest of them: an outbox
-    /// bounds what waits for a receiver of these, too.
+    /// Drops a receiver's oldest large messages until the rest fits half an outbox.
     pub(in crate::switch) fn make_room(&mut self, now: Moment, receiver: SessionKey) {
         let limit = self.config.outbox_bytes as u64 / 2;
         while let Some(session) = self.rooms.session(receiver) {
@@ -56,14 +55,14 @@ impl Switch {
         }
     }
 
-    /// The sender is not read until the receivers have caught up. It is certain that they are
-    /// behind, or they may be, as far as is known here of other threads.
+    /// Stops reading the sender until the receivers have caught up. They are certainly behind, or
+    /// may be, as far as this thread knows of others.
     pub(in crate::switch) fn pause(&mut self, now: Moment, key: StreamKey, certain: bool) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         if stream.announced == Some(stream.buffer.end()) {
-            // There is nothing more to wait with.
+            // The time limit is used up.
             return;
         }
         let connection = match &stream.pause {
@@ -94,7 +93,7 @@ impl Switch {
         }
     }
 
-    /// The sender may go on.
+    /// Resumes the sender.
     pub(in crate::switch) fn release(&mut self, key: StreamKey) {
         let stream = self.streams.get_mut(key);
         let pause = stream.and_then(|stream| stream.pause.take());
@@ -103,7 +102,7 @@ impl Switch {
         }
     }
 
-    /// The sender has waited long enough: who still lags loses the message.
+    /// The sender has waited long enough: receivers that still lag lose the message.
     pub(in crate::switch) fn pause_due(&mut self, now: Moment, key: StreamKey) {
         let quarter = self.config.outbox_bytes as u64 / 4;
         let Some(stream) = self.streams.get_mut(key) else {
@@ -125,7 +124,7 @@ impl Switch {
                 self.lost_by_slowness(now, receiver, 1);
             }
         }
-        // Other threads do the same, and say so.
+        // Other threads do the same, and report it.
         if self
             .streams
             .get(key)

@@ -14,7 +14,7 @@ use crate::switch::threads::parcel::{Beginning, Ended, Opens, Parcel};
 use crate::time::Moment;
 
 impl Switch {
-    /// Tells every thread that has members of the room.
+    /// Sends to every thread that has members of the room.
     pub(in crate::switch) fn send_beginning(&mut self, key: StreamKey, beginning: Beginning) {
         let room = self.rooms.get(beginning.room);
         let (Some(room), Some(stream)) = (room, self.streams.get_mut(key)) else {
@@ -28,7 +28,7 @@ impl Switch {
         }
     }
 
-    /// A large message of a guest goes to the owner of its room.
+    /// Passes a guest's large message to the owner of its room.
     pub(in crate::switch) fn open_stream(
         &mut self,
         id: ConnectionId,
@@ -56,7 +56,7 @@ impl Switch {
         stream
     }
 
-    /// A session of ours that lives elsewhere begins a large message.
+    /// A session of ours on another thread begins a large message.
     pub(in crate::switch) fn stream_opens(
         &mut self,
         now: Moment,
@@ -85,7 +85,7 @@ impl Switch {
         self.exchange.post(from, parcel);
     }
 
-    /// A large message begins in a room of which members are here.
+    /// A large message begins in a room that has members here.
     pub(in crate::switch) fn stream_begins(
         &mut self,
         now: Moment,
@@ -108,7 +108,7 @@ impl Switch {
         }
     }
 
-    /// The owner takes a message of a guest.
+    /// The owner accepts a guest's message.
     pub(in crate::switch) fn stream_accepted(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -119,7 +119,7 @@ impl Switch {
         }
     }
 
-    /// The owner does not take it.
+    /// The owner refuses it.
     pub(in crate::switch) fn stream_refused(&mut self, now: Moment, key: StreamKey, code: Code) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -138,7 +138,7 @@ impl Switch {
         }
     }
 
-    /// The end of a message of a guest goes to the owner of its room.
+    /// Passes the end of a guest's message to the owner of its room.
     pub(in crate::switch) fn pass_end(&mut self, key: StreamKey, ended: Ended) {
         self.streams.touch(key);
         let Some(stream) = self.streams.get_mut(key) else {
@@ -153,7 +153,7 @@ impl Switch {
         }
     }
 
-    /// A message of a session of ours that lives elsewhere has come whole.
+    /// A message of a session of ours on another thread is complete.
     pub(in crate::switch) fn stream_ended(
         &mut self,
         now: Moment,
@@ -173,7 +173,7 @@ impl Switch {
         self.tidy_streams();
     }
 
-    /// A large message to a room here has come whole: it is answered, and a report written.
+    /// A large message to a room here is complete: answers it, and writes a report.
     pub(in crate::switch) fn take_streamed(
         &mut self,
         speaker: Speaker,
@@ -191,7 +191,7 @@ impl Switch {
         }
     }
 
-    /// Octets of a message that comes from another thread.
+    /// Takes octets of a message from another thread.
     pub(in crate::switch) fn stream_piece(
         &mut self,
         now: Moment,
@@ -202,7 +202,7 @@ impl Switch {
         let key = self.streams.inflow(from, there);
         let stream = key.and_then(|key| self.streams.get_mut(key));
         let (Some(key), Some(stream)) = (key, stream) else {
-            // Nobody here gets it.
+            // It has no receivers here.
             let parcel = Parcel::Passed(there, octets.len() as u64);
             return self.exchange.post(from, parcel);
         };
@@ -210,21 +210,21 @@ impl Switch {
         self.flowed(now, key);
     }
 
-    /// There is no more of it.
+    /// The message has ended.
     pub(in crate::switch) fn stream_whole(&mut self, now: Moment, from: Thread, there: StreamKey) {
         if let Some(key) = self.streams.inflow(from, there) {
             self.flow_ends(now, key, 0, true);
         }
     }
 
-    /// The rest of it will not come.
+    /// The rest of it will not arrive.
     pub(in crate::switch) fn stream_aborted(&mut self, from: Thread, there: StreamKey) {
         if let Some(key) = self.streams.inflow(from, there) {
             self.abort_stream(key);
         }
     }
 
-    /// Its sender waits for those who are behind, if anybody is.
+    /// Its sender waits for receivers that are behind, if any.
     pub(in crate::switch) fn stream_waits(
         &mut self,
         now: Moment,
@@ -249,13 +249,13 @@ impl Switch {
         self.streams.touch(key);
     }
 
-    /// On a thread it goes to, somebody is behind.
+    /// A receiver on a thread it goes to is behind.
     pub(in crate::switch) fn stream_behind(&mut self, now: Moment, key: StreamKey) {
         self.pause(now, key, true);
         self.streams.touch(key);
     }
 
-    /// Tells where it comes from what waits for nobody any more, if that is so much.
+    /// Reports delivered octets to the previous thread, once there are enough.
     pub(in crate::switch) fn report_passed(&mut self, key: StreamKey, waiting: u64, least: u64) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -271,7 +271,7 @@ impl Switch {
         }
     }
 
-    /// Octets of it wait for nobody any more on a thread it goes to.
+    /// A thread it goes to has delivered this many octets.
     pub(in crate::switch) fn stream_passed(&mut self, from: Thread, key: StreamKey, octets: u64) {
         if let Some(stream) = self.streams.get_mut(key) {
             let mut to = stream.route().to.iter_mut();
@@ -282,7 +282,7 @@ impl Switch {
         }
     }
 
-    /// What has come of it goes on to other threads.
+    /// Passes received octets on to other threads.
     pub(in crate::switch) fn pass_pieces(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;

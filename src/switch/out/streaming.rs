@@ -1,5 +1,5 @@
-//! A large message on its way through a room, passed on while it comes in (RFC 7701 §6.1,
-//! G26–G28): to those who were there when its CPIM headers were complete, and to nobody else.
+//! A large message on its way through a room, passed on while it arrives (RFC 7701 §6.1, G26–G28).
+//! Its receivers are the members present when its CPIM headers were complete, and no others.
 
 use crate::switch::Switch;
 use crate::switch::ids::{RoomKey, SessionKey, StreamKey};
@@ -12,11 +12,11 @@ use crate::switch::room::session::Session;
 use crate::switch::threads::parcel::{Beginning, Parcel};
 use crate::time::Moment;
 
-/// Receivers that are looked for one by one.
+/// Limit of receivers that are looked up one by one.
 const FEW: usize = 8;
 
 impl Switch {
-    /// Fixes the recipients of the message of this name.
+    /// Fixes the recipients of the message with this name.
     pub(in crate::switch) fn begin_stream(
         &mut self,
         now: Moment,
@@ -31,7 +31,7 @@ impl Switch {
         }
     }
 
-    /// The same of a message to a room here.
+    /// Fixes the recipients of a message to a room of this thread.
     pub(in crate::switch) fn admit_stream(
         &mut self,
         now: Moment,
@@ -40,7 +40,7 @@ impl Switch {
         opening: &Opening,
     ) -> Result<StreamKey, Code> {
         let front = &opening.front[..];
-        // Some clients announce the same range for whatever they send.
+        // Some clients announce the same range for every message.
         let announced = opening
             .announced
             .filter(|total| *total > front.len() as u64);
@@ -51,7 +51,7 @@ impl Switch {
         let addressed = room.address(key, front, size, opening.report)?;
         let session = room.session(key).ok_or(Code::NoSession)?;
         if addressed.is_notification && session.is_anonymous() {
-            // It cannot be read (RFC 5438 §14.2, P13), and is none.
+            // It cannot be read as a notification (RFC 5438 §14.2, P13), and is none.
             return Err(Code::TooLarge);
         }
         let own = front.get(opening.shift..).unwrap_or_default();
@@ -86,7 +86,7 @@ impl Switch {
         Ok(stream)
     }
 
-    /// Its receivers among the members that are here.
+    /// Its receivers among the members on this thread.
     pub(in crate::switch) fn begin_copies(
         &mut self,
         now: Moment,
@@ -100,7 +100,7 @@ impl Switch {
         let announced = beginning.announced;
         let takes = |receiver: &Session| {
             let audience = &beginning.audience;
-            // C61: nothing waits so long for who is not there yet.
+            // C61: a message this large does not wait for a member that is not connected yet.
             receiver.connection.is_some()
                 && receiver.takes(announced.unwrap_or(0), &beginning.wrapped_type)
                 && (beginning.is_text || !receiver.plain_text)
@@ -126,7 +126,7 @@ impl Switch {
         }
     }
 
-    /// Octets of a message that is passed on.
+    /// Takes octets of a message that is passed on.
     pub(in crate::switch) fn flow(
         &mut self,
         now: Moment,
@@ -151,7 +151,7 @@ impl Switch {
         Ok(())
     }
 
-    /// There is more of it.
+    /// More of it has arrived.
     pub(in crate::switch) fn flowed(&mut self, now: Moment, key: StreamKey) {
         let outbox = self.config.outbox_bytes;
         let Some(stream) = self.streams.get(key) else {
@@ -170,13 +170,13 @@ impl Switch {
         }
         self.streams.touch(key);
         self.turns.pressed_by_stream |= waiting > outbox / 4;
-        // Where it comes from, no less waits, and it says so (`stream_waits`).
+        // At least as much is queued on the previous thread, which checks itself (`stream_waits`).
         if waiting > outbox / 2 && !comes {
             self.pause(now, key, here > outbox / 2);
         }
     }
 
-    /// Its receivers have something to write: all of a room in turns with other rooms.
+    /// Marks its receivers as having output; all members of a room take turns with other rooms.
     pub(in crate::switch) fn mark_receivers(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else {
             return;
@@ -193,8 +193,8 @@ impl Switch {
         }
     }
 
-    /// The end of a chunk has come; the message reaches to `end`, if it is the last.
-    /// `true`: the message is whole.
+    /// Takes the end of a chunk; if it is the last, the message ends at `end`. `true`: the message
+    /// is complete.
     pub(in crate::switch) fn flow_ends(
         &mut self,
         now: Moment,
@@ -213,7 +213,7 @@ impl Switch {
             return false;
         }
         let (room, from, fingerprint) = (stream.room, stream.from, stream.fingerprint);
-        // What a guest's owner hears of its end is more (`pass_end`).
+        // For a guest, `pass_end` tells the owner more.
         let follows = self.rooms.get(room).is_none_or(|it| it.original.is_some());
         if let Some(route) = stream.route.as_ref().filter(|_| !follows) {
             for (thread, _) in &route.to {
@@ -231,7 +231,7 @@ impl Switch {
         true
     }
 
-    /// The rest will not come: the receivers are told so with `#` (RFC 4975 §7.1).
+    /// Aborts a message whose rest will not arrive: receivers get `#` (RFC 4975 §7.1).
     pub(in crate::switch) fn abort_stream(&mut self, key: StreamKey) {
         self.release(key);
         let Some(stream) = self.streams.remove(key) else {
@@ -246,7 +246,7 @@ impl Switch {
         }
     }
 
-    /// Lets go of what every receiver has, and of messages that all have.
+    /// Frees octets that every receiver has, and messages that all have.
     pub(in crate::switch) fn tidy_streams(&mut self) {
         for key in self.streams.take_touched() {
             let Some(stream) = self.streams.get_mut(key) else {
@@ -269,7 +269,7 @@ impl Switch {
                 _ => outbox / 4,
             };
             let caught_up = waiting <= enough;
-            // Where it comes from may wait for the last octet of this.
+            // The previous thread may wait for the last octets of this one.
             let step = match stream.pause.is_some() && caught_up {
                 true => 1,
                 false => outbox / STEP,

@@ -1,4 +1,4 @@
-//! Output: what a connection writes when it is its turn.
+//! Writes a connection's output in its turn.
 
 use crate::time::Moment;
 
@@ -7,12 +7,12 @@ use crate::switch::ids::{ConnectionId, SessionKey};
 use crate::switch::out::batch::{After, Batch};
 use crate::switch::out::deliveries::{self, Drained};
 
-/// What one write takes at most: enough that its fixed cost no longer counts, little enough
-/// to stay in the cache and to be a small part of an outbox.
+/// Limit of octets in one write: enough to make its fixed cost negligible, and little enough to fit
+/// the cache and a small part of an outbox.
 const BATCH_OCTETS: usize = 256 * 1024;
 
 impl Switch {
-    /// Fills `batch` with what the connection is to write next.
+    /// Fills `batch` with the connection's next output.
     pub fn transmit(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> After {
         let open = self.connections.get(id).is_some_and(|it| it.open.is_some());
         if open && self.waits(id) {
@@ -40,7 +40,7 @@ impl Switch {
         }
     }
 
-    /// Whether something else than large messages waits for a connection.
+    /// Whether a connection has output other than large messages.
     fn waits(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get(id) else {
             return false;
@@ -65,7 +65,7 @@ impl Switch {
         })
     }
 
-    /// Writes responses, reports and messages of the logs; says whether there is more.
+    /// Writes responses, reports and messages of the logs; returns whether there is more.
     fn write_small(&mut self, now: Moment, id: ConnectionId, batch: &mut Batch) -> bool {
         let Some(connection) = self.connections.get_mut(id) else {
             return false;
@@ -90,7 +90,7 @@ impl Switch {
         more
     }
 
-    /// The connection took something, and takes nothing more at the moment or all there is.
+    /// The socket has accepted output: all of it, or (`blocked`) as much as it can take for now.
     pub fn blocked(&mut self, now: Moment, id: ConnectionId, blocked: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.lives(now);
@@ -125,15 +125,15 @@ impl Switch {
         drained
     }
 
-    /// Whether so much is new in some room that it should be written before anything is
-    /// taken from other threads.
+    /// Whether a room has so much unwritten output that it should be written before taking parcels
+    /// from other threads.
     pub fn pressed(&self) -> bool {
         self.turns.is_pressed()
     }
 
-    /// Whether what was last read from a connection is on its way to some of its room and not
-    /// yet to all, or is much: more is read once it is there, so that nobody's outbox overflows
-    /// because others had their turn first.
+    /// Whether the room of a connection's last message has much new output, or is in the middle of
+    /// a round of its members. More is read after that, so that no outbox overflows because other
+    /// members had their turn first.
     pub fn holds_back(&self, id: ConnectionId) -> bool {
         let said_in = self.connections.get(id).and_then(|it| it.said_in);
         let room = said_in.and_then(|room| self.rooms.get(room));
@@ -143,19 +143,19 @@ impl Switch {
         })
     }
 
-    /// A panic may have interrupted anything: everybody has a turn.
+    /// A panic may have interrupted anything: every connection gets a turn.
     pub fn look_at_all(&mut self) {
         self.fail_served();
         self.turns.look_at_all(&mut self.rooms);
         self.connections.mark_all_dirty();
     }
 
-    /// There is more to write for a connection than went out with one write.
+    /// A connection has more output than one write could take.
     pub fn goes_on(&mut self, id: ConnectionId) {
         self.connections.mark_dirty(id);
     }
 
-    /// The next connection that has something to write and can.
+    /// The next connection that has output and can write.
     pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.turns.next(&mut self.rooms, &mut self.connections) {
             let Some(connection) = self.connections.get_mut(id) else {
@@ -170,15 +170,15 @@ impl Switch {
         None
     }
 
-    /// What [`Self::transmit`] gave so far is written, as far as it will be for now: nothing
-    /// more of it is taken back.
+    /// The output of [`Self::transmit`] so far is written as far as it will be for now; no more of
+    /// it is taken back.
     pub fn written(&mut self) {
         self.turns.pressed_by_stream = false;
         self.tidy_streams();
     }
 }
 
-/// What waits for a receiver who counts as slow: four fifths of an outbox (RFC 7701 §6.4).
+/// Queued octets from which a receiver counts as slow: four fifths of an outbox (RFC 7701 §6.4).
 fn congestion(outbox_bytes: usize) -> u64 {
     outbox_bytes as u64 / 5 * 4
 }

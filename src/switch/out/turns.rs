@@ -1,6 +1,6 @@
-//! Which connection is written to next. A message to a room of thousands is as many writes:
-//! rooms take turns, a few members each, and between two of them goes what is for a single
-//! connection (responses, the rest of what did not fit into one write).
+//! The order in which connections are written. A message to a room of thousands causes as many
+//! writes, so rooms take turns of a few members each. Between two such turns, single connections
+//! write their output (responses, the rest of earlier writes).
 
 use std::collections::VecDeque;
 
@@ -9,31 +9,31 @@ use crate::switch::line::connections::Connections;
 use crate::switch::room::rooms::Rooms;
 use crate::switch::room::{Progress, Room};
 
-/// Members of one room that are written to before another room has its turn: a few hundred
-/// microseconds.
+/// Number of members of one room that are written to before the next room's turn: a few hundred
+/// microseconds of work.
 const MEMBERS: usize = 16;
 
-/// The connections and rooms that have something to write.
+/// The connections and rooms with output.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Turns {
     rooms: VecDeque<RoomKey>,
-    /// Connections of the room whose turn it was last.
+    /// Connections of the room that had the last turn.
     of_room: VecDeque<ConnectionId>,
-    /// A room's member was written to last.
+    /// The last write was for a room's member.
     room_was_last: bool,
-    /// Rooms in which so much is new that nothing more should be read for them.
+    /// Number of rooms with so much unwritten output that no more should be read for them.
     pressed: usize,
-    /// Much of a large message has not been written to anybody.
+    /// A large part of a large message is unwritten.
     pub(in crate::switch) pressed_by_stream: bool,
 }
 
 impl Turns {
-    /// Whether so much is new that it should be written before anything more is taken.
+    /// Whether so much output is unwritten that it should be written before reading more.
     pub(in crate::switch) fn is_pressed(&self) -> bool {
         self.pressed > 0 || self.pressed_by_stream
     }
 
-    /// Something is new in a room, so many octets of it.
+    /// A room has this many new octets.
     pub(in crate::switch) fn spread(
         &mut self,
         key: RoomKey,
@@ -56,13 +56,13 @@ impl Turns {
         }
     }
 
-    /// Nobody is in the room any more.
+    /// The room is empty.
     pub(in crate::switch) fn ends(&mut self, room: &mut Room) {
         let progress = std::mem::take(&mut room.progress);
         self.pressed -= usize::from(progress.pressed);
     }
 
-    /// A panic may have interrupted anything: every room has a turn.
+    /// A panic may have interrupted anything: every room gets a turn.
     pub(in crate::switch) fn look_at_all(&mut self, rooms: &mut Rooms) {
         *self = Self::default();
         for key in rooms.keys() {
@@ -73,7 +73,7 @@ impl Turns {
         }
     }
 
-    /// The next connection that has something to write.
+    /// The next connection with output.
     pub(in crate::switch) fn next(
         &mut self,
         rooms: &mut Rooms,
@@ -97,7 +97,7 @@ impl Turns {
             .or_else(|| connections.next_ready())
     }
 
-    /// Some members of a room have their turn.
+    /// Gives some members of a room their turn.
     fn next_members(&mut self, key: RoomKey, room: &mut Room, connections: &mut Connections) {
         let Some(from) = room.progress.next else {
             return;

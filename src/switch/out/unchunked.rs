@@ -1,11 +1,10 @@
-//! Peers that end their session when a message comes in two chunks (`one_send_agents`). A large
-//! message to one is a single SEND from its first octet to its last, and inside a SEND nothing
-//! can overtake: what RFC 4975 §7.1.1 wants interrupted (C21) waits for its end.
+//! Peers that end their session when a message arrives in two chunks (`one_send_agents`). A large
+//! message to such a peer is a single SEND from its first octet to its last. Nothing can overtake
+//! it: output for which RFC 4975 §7.1.1 requires an interruption (C21) waits for its end.
 //!
-//! So that the wait is short, the SEND is begun late: when the message is whole, or when half
-//! of what may wait for its receivers has come. From then on it goes as fast as its sender and
-//! its receiver do. If that is too slow for what waits, the message ends (`#`), never the
-//! session.
+//! To keep that wait short, the SEND begins late: when the message is complete, or when half of its
+//! receivers' limit has arrived. From then on it is as fast as its sender and its receiver. If
+//! queued output waits too long, the message ends (`#`), never the session.
 
 use std::time::Duration;
 
@@ -16,17 +15,17 @@ use crate::switch::room::session::Session;
 use crate::switch::timers::Timer;
 use crate::time::Moment;
 
-/// How long responses and small messages wait: these clients close when their keep-alive has
-/// no answer for 30 s.
+/// Longest wait of responses and small messages: these clients close when their keep-alive has no
+/// answer for 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Responses and reports that may wait meanwhile.
+/// Limit of responses and reports queued meanwhile.
 const WAITING_OCTETS: usize = 64 * 1024;
-/// What the receiver is told.
+/// The status text for the receiver.
 const GIVEN_UP: &str =
     "A large message was not delivered: other messages could not wait for its end.";
 
 impl Switch {
-    /// The SEND that stands open on a connection, if it must not be interrupted.
+    /// The SEND that is open on a connection, if it must not be interrupted.
     pub(in crate::switch) fn uninterrupted(
         &self,
         id: ConnectionId,
@@ -37,7 +36,7 @@ impl Switch {
         session.one_send.then_some((key, stream))
     }
 
-    /// How much of a large message must be there before a chunk of it is begun.
+    /// Octets of a large message that must have arrived before a chunk of it begins.
     pub(in crate::switch) fn least(&self, session: &Session) -> u64 {
         match session.one_send {
             true => (self.config.outbox_bytes as u64 / 4).max(LEAST_CHUNK),
@@ -45,7 +44,7 @@ impl Switch {
         }
     }
 
-    /// Something waits for the end of the open SEND.
+    /// Output waits for the end of the open SEND.
     pub(in crate::switch) fn hold_up(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -64,7 +63,7 @@ impl Switch {
         connection.is_some_and(|connection| connection.held_up.is_some())
     }
 
-    /// Nothing is held up any more.
+    /// No output waits any more.
     pub(in crate::switch) fn let_go(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.held_up = None;

@@ -1,4 +1,4 @@
-//! Members of a room on other threads, and what waits for them there.
+//! Members of a room on other threads, and the octets queued for them there.
 
 use crate::switch::ids::{SessionKey, Thread};
 use crate::switch::room::Room;
@@ -24,24 +24,24 @@ impl Room {
         self.forget_replicas();
     }
 
-    /// What is on its way to a thread is counted to its end.
+    /// Forgets replicas without members once the octets on their way there are accounted for.
     pub(in crate::switch) fn forget_replicas(&mut self) {
         self.replicas.retain(|it| it.members > 0 || it.waiting > 0);
     }
 
-    /// The threads that have members of it, beside this one.
+    /// The other threads that have members of the room.
     pub(in crate::switch) fn abroad(&self) -> impl Iterator<Item = Thread> {
         let replicas = self.replicas.iter().filter(|it| it.members > 0);
         replicas.map(|it| it.thread)
     }
 
-    /// Octets that wait for the thread that is behind most.
+    /// Octets queued for the slowest thread.
     pub(in crate::switch) fn waiting_abroad(&self) -> usize {
         let waiting = self.replicas.iter().map(|it| it.waiting);
         waiting.max().unwrap_or(0)
     }
 
-    /// A member goes to another thread.
+    /// A member moves to another thread.
     pub(in crate::switch) fn goes_abroad(&mut self, key: SessionKey, to: Thread) {
         let Some(session) = self.sessions.get_mut(key.seat) else {
             return;
@@ -52,7 +52,7 @@ impl Room {
         self.moved(moved, place);
     }
 
-    /// One that was elsewhere is not there any more; it may be here again.
+    /// A member leaves another thread; it may be here again.
     pub(in crate::switch) fn comes_home(&mut self, key: SessionKey, from: Thread, here: bool) {
         let Some(session) = self.sessions.get_mut(key.seat) else {
             return;
@@ -67,8 +67,8 @@ impl Room {
         self.moved(moved, place);
     }
 
-    /// Octets that the owner of the room should know to wait for nobody here, once there are
-    /// `least`; all is taken but `waiting`.
+    /// Octets delivered here that the owner of the room does not know of, once there are `least`;
+    /// `waiting` octets are not delivered yet.
     pub(in crate::switch) fn newly_taken(&mut self, waiting: u64, least: usize) -> Option<usize> {
         let passed = self.log.pushed().saturating_sub(waiting);
         let original = self.original.as_mut()?;

@@ -1,5 +1,5 @@
-//! What the room makes of a message: whether its sender may say it, whom it is for, whether it
-//! came before (RFC 7701 §6).
+//! The room's decisions about a message: whether its sender may send it, its receivers, and whether
+//! it is a repetition (RFC 7701 §6).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,33 +18,33 @@ use crate::time::Moment;
 use crate::wire::cpim::{CpimError, MESSAGE_CPIM, Message};
 use crate::wire::media_type;
 
-/// For whom a message is, and what it is.
+/// The receivers of a message, and its kind.
 pub(in crate::switch) struct Addressed {
     pub(in crate::switch) audience: Audience,
-    /// Where the wrapped content type stands.
+    /// The position of the wrapped content type.
     pub(in crate::switch) wrapped_type: Range<usize>,
-    /// Where the wrapped content begins.
+    /// The start of the wrapped content.
     pub(in crate::switch) content: usize,
-    /// The content can be shown to who reads plain text.
+    /// Plain-text clients can show the content.
     pub(in crate::switch) is_text: bool,
-    /// It is called a disposition notification.
+    /// Its content type is that of a disposition notification.
     pub(in crate::switch) is_notification: bool,
-    /// The member it is for, as its URI is compared; none: everybody.
+    /// The canonical URI of the member it is for; `None`: everyone.
     to: Option<String>,
     /// CPIM From and To of a private message, for its report (G44).
     pub(in crate::switch) addresses: Option<Vec<u8>>,
 }
 
-/// A message that the room has taken.
+/// A message that the room has accepted.
 pub(in crate::switch) struct Accepted {
     /// CPIM From and To of a private message, for its report (G44).
     pub(in crate::switch) addresses: Option<Vec<u8>>,
-    /// What is to be passed on; none: it came before.
+    /// The entry to pass on; `None` for a repetition.
     pub(in crate::switch) entry: Option<Entry>,
 }
 
 impl Room {
-    /// What can be said before the body has come.
+    /// Checks the head of a message before its body arrives.
     pub(in crate::switch) fn screen(
         &self,
         key: SessionKey,
@@ -57,7 +57,7 @@ impl Room {
         if !session.sends {
             return Err(Code::MayNotSend);
         }
-        // G20: nothing but message/cpim, unless the room says so.
+        // G20: only message/cpim, unless the room allows more.
         let media = head.content_type.map_or("", media_type);
         let plain = head.is_plain_text() && self.policy.plain_text;
         if !media.eq_ignore_ascii_case(MESSAGE_CPIM) && !plain {
@@ -70,7 +70,7 @@ impl Room {
         Ok(())
     }
 
-    /// Takes a whole message, of which `shift` octets are not the sender's.
+    /// Accepts a whole message that starts with `shift` octets added by the switch.
     pub(in crate::switch) fn accept(
         &mut self,
         now: Moment,
@@ -83,7 +83,7 @@ impl Room {
         if (body.len() as u64).saturating_sub(shift) > self.policy.max_message_size {
             return Err(Code::TooLarge);
         }
-        // What is ours is another each time (DateTime).
+        // The headers that the switch adds differ each time (DateTime).
         let said = usize::try_from(shift).ok().and_then(|it| body.get(it..));
         let said = said.unwrap_or_default();
         let session = self.session(key).ok_or(Code::NoSession)?;
@@ -98,7 +98,7 @@ impl Room {
         }
         let mut body = body.into_owned();
         if is_anonymous && addressed.is_notification {
-            // Who, and how many of them, the reader is not to learn.
+            // The reader must not learn who the anonymous members are, or how many.
             let to = addressed.to.as_deref().unwrap_or_default();
             let gist = conceal(to, &mut body).ok_or(Code::BadRequest)?;
             if gist.0.is_some_and(|gist| self.is_notified(gist)) {
@@ -118,7 +118,7 @@ impl Room {
         Ok(accepted)
     }
 
-    /// The message for who reads plain text, if somebody does.
+    /// The message for plain-text clients, if the room has any.
     fn text_of(&self, key: SessionKey, addressed: &Addressed, body: &[u8]) -> Option<Box<Text>> {
         if !addressed.is_text || !self.policy.plain_text {
             return None;
@@ -132,7 +132,7 @@ impl Room {
         Some(Box::new(Text::new(&opening, content)))
     }
 
-    /// What stands before the text of a session for who reads plain text.
+    /// The text before a session's message for plain-text clients: the speaker's name.
     pub(in crate::switch) fn opening(&self, key: SessionKey, audience: &Audience) -> String {
         let Some(session) = self.session(key) else {
             return String::new();
@@ -151,8 +151,8 @@ impl Room {
         format!("{name}{mark}: ")
     }
 
-    /// Whom a message of `size` octets is for (RFC 7701 §6.1, §6.2); `octets` hold at least
-    /// its CPIM headers. With `report`, a report about it will be wanted.
+    /// The receivers of a message of `size` octets (RFC 7701 §6.1, §6.2); `octets` contain at least
+    /// its CPIM headers. With `report`, the sender asks for a report.
     pub(in crate::switch) fn address(
         &mut self,
         key: SessionKey,
@@ -198,7 +198,7 @@ impl Room {
         message: &Message<'_>,
         size: u64,
     ) -> Result<Audience, Code> {
-        // P11: a disposition notification is addressed to a member, but is no private message.
+        // P11: a disposition notification is addressed to a member without being a private message.
         let notification = imdn::is_disposition(message);
         if !self.policy.private_messages && !notification {
             return Err(Code::NoPrivateMessagesHere);
@@ -232,7 +232,7 @@ impl Room {
     }
 }
 
-/// Blanks out who received a message, in its notification by somebody anonymous.
+/// Blanks out the recipient in the notification of an anonymous member.
 fn conceal(to: &str, octets: &mut [u8]) -> Option<imdn::Gist> {
     let headers = octets.to_vec();
     let message = Message::parse(&headers).ok().flatten()?;

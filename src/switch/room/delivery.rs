@@ -1,4 +1,4 @@
-//! Messages are put where their receivers find them.
+//! Puts messages where their receivers find them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::switch::message::entry::Entry;
 use crate::switch::room::Room;
 
 impl Room {
-    /// Puts a message into the log; says who lost how many of those before it.
+    /// Puts a message into the log; returns the members that lost earlier messages, and how many.
     pub(in crate::switch) fn append(
         &mut self,
         entry: Arc<Entry>,
@@ -20,8 +20,8 @@ impl Room {
         }
     }
 
-    /// Those who lag by more than an outbox lose what is oldest for them. A quarter of the
-    /// outbox is freed at once, so that this is not done for every message.
+    /// Members more than an outbox behind lose their oldest messages. A quarter of the outbox is
+    /// freed at once, so that this does not happen for every message.
     fn shed(&mut self, keep: usize) -> Vec<(SessionKey, u64)> {
         let from = self.log.position_within(keep);
         let mut losers = Vec::new();
@@ -37,8 +37,8 @@ impl Room {
         losers
     }
 
-    /// Puts a message into a session's own queue; says how many of those before it are lost.
-    /// `None`: it does not take such messages.
+    /// Puts a message into a session's own queue; returns how many earlier ones are lost. `None`:
+    /// the session does not accept such messages.
     pub(in crate::switch) fn give(
         &mut self,
         key: SessionKey,

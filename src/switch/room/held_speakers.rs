@@ -1,4 +1,4 @@
-//! The speakers of a room who wait for those who hear it (see `out/backpressure`).
+//! The speakers of a room that wait for slow members (see `out/backpressure`).
 
 use std::collections::VecDeque;
 
@@ -6,24 +6,24 @@ use crate::switch::ids::{SessionKey, Speaker, Thread};
 use crate::switch::message::utterance::Utterance;
 use crate::time::Moment;
 
-/// The speakers of a room who wait.
+/// The waiting speakers of a room.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct HeldSpeakers {
     pub(in crate::switch) speakers: Vec<Speaker>,
-    /// Messages from other threads: the first one's speaker must wait and did not know it yet.
+    /// Messages from other threads. The speaker of the first must wait, and did not know it yet.
     /// Each connection has at most `MAX_UNORDERED` octets here.
     pub(in crate::switch) said: VecDeque<(Thread, Utterance)>,
     pub(in crate::switch) timed: bool,
-    /// Octets the slowest had passed when its pace was last looked at, and when that was.
+    /// The position of the slowest member at the last check, in octets, and the time of that check.
     pub(in crate::switch) passed: (u64, Moment),
-    /// Members nobody waits for.
+    /// Number of members that speakers do not wait for.
     pub(in crate::switch) stragglers: usize,
-    /// When there are such, the others are looked at from so many octets on.
+    /// With such members, the position in octets from which the others are checked.
     pub(in crate::switch) look_from: u64,
 }
 
 impl HeldSpeakers {
-    /// They wait no more, and nothing of what they have said.
+    /// Takes all waiting speakers and messages.
     pub(in crate::switch) fn take(&mut self) -> (Vec<Speaker>, VecDeque<(Thread, Utterance)>) {
         (
             std::mem::take(&mut self.speakers),
@@ -31,7 +31,7 @@ impl HeldSpeakers {
         )
     }
 
-    /// A message is to wait while others do, or its speaker must; otherwise it is given back.
+    /// Keeps a message if others wait or its speaker must; otherwise gives it back.
     pub(in crate::switch) fn keep(&mut self, from: Thread, said: Utterance) -> Option<Utterance> {
         if self.said.is_empty() && !self.speakers.contains(&said.speaker(from)) {
             return Some(said);
@@ -40,7 +40,7 @@ impl HeldSpeakers {
         None
     }
 
-    /// Takes the first message that waits, if its speaker may go on.
+    /// Takes the first waiting message, if its speaker may go on.
     pub(in crate::switch) fn next(&mut self) -> Option<(Thread, Utterance)> {
         let (thread, said) = self.said.front()?;
         match self.speakers.contains(&said.speaker(*thread)) {
@@ -49,7 +49,7 @@ impl HeldSpeakers {
         }
     }
 
-    /// Takes what a session has said.
+    /// Takes the waiting messages of a session.
     pub(in crate::switch) fn said_by(&mut self, key: SessionKey) -> VecDeque<(Thread, Utterance)> {
         if self.said.is_empty() {
             return VecDeque::new();
@@ -63,7 +63,7 @@ impl HeldSpeakers {
 
 #[cfg(test)]
 impl HeldSpeakers {
-    /// Nobody waits.
+    /// Whether no speaker waits.
     pub(in crate::switch) fn is_free(&self) -> bool {
         self.speakers.is_empty() && self.said.is_empty() && self.stragglers == 0
     }

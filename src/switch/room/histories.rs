@@ -1,4 +1,4 @@
-//! What is done with the histories of rooms: messages are added, the focus is told.
+//! Updates the histories of rooms, and reports them to the focus.
 
 use crate::control::{PastMessage, RoomUri};
 use crate::switch::agenda::Agenda;
@@ -13,8 +13,8 @@ use crate::time::Moment;
 use crate::wire::cpim;
 
 impl Rooms {
-    /// A whole message to the room; puts it into the history if it is worth that: what is
-    /// said, not that somebody is typing or has read something. `most`: octets of the history.
+    /// Adds a whole message to the room's history, unless it is a typing indication or a
+    /// disposition notification. `most`: limit of the history, in octets.
     pub(in crate::switch) fn add_to_history(
         &mut self,
         now: Moment,
@@ -29,7 +29,7 @@ impl Rooms {
         if passing || entry.audience != Audience::Room {
             return;
         }
-        // Who reads it later must see when it was said.
+        // Later readers must see when it was sent.
         let octets = match cpim::dated(&entry.body, now) {
             Some(dated) => dated.into(),
             None => entry.body.clone(),
@@ -53,7 +53,7 @@ impl Rooms {
         self.tell_history(now, key, agenda);
     }
 
-    /// Tells the focus, if it is the room's turn.
+    /// Reports to the focus, if it is the room's turn.
     fn tell_history(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
         let Some(room) = self.get_mut(key) else {
             return;
@@ -66,7 +66,7 @@ impl Rooms {
         self.tell_histories(now, agenda);
     }
 
-    /// What came in a room since something was last told may be told now.
+    /// Reports a room's new entries now that its pause is over.
     pub(in crate::switch) fn history_due(
         &mut self,
         now: Moment,
@@ -102,8 +102,8 @@ impl Rooms {
         }
     }
 
-    /// Nobody is in the room any more: what has not been told is told at once, since others
-    /// may push the history out of memory. That takes a join and a leave each time.
+    /// The room is empty: reports the rest at once, since other rooms may push the history out of
+    /// memory. One such report takes a join and a leave.
     pub(in crate::switch) fn tell_all_history(&mut self, uri: &RoomUri, agenda: &mut Agenda) {
         let Some(history) = self.history_mut(uri) else {
             return;
@@ -118,7 +118,7 @@ impl Rooms {
         self.histories.under_way += under_way;
     }
 
-    /// The store has what was told up to this.
+    /// The store has the entries up to this number.
     pub(in crate::switch) fn history_kept(
         &mut self,
         now: Moment,
@@ -133,7 +133,7 @@ impl Rooms {
         self.tell_histories(now, agenda);
     }
 
-    /// What was told to a focus that has gone may not have been heard.
+    /// The focus has gone: its unconfirmed reports may be lost, and must be repeated.
     pub(in crate::switch) fn untell_histories(&mut self) {
         self.histories.under_way = 0;
         self.histories.waiting.clear();
@@ -143,7 +143,7 @@ impl Rooms {
         self.reservations.untell_histories();
     }
 
-    /// The focus is there for this room: it learns what it may have missed.
+    /// The focus is back for this room: repeats reports that it may have missed.
     pub(in crate::switch) fn retell_history(
         &mut self,
         now: Moment,
@@ -156,7 +156,8 @@ impl Rooms {
         }
     }
 
-    /// What an earlier run had. Who is in a room, or was just now, has the history with him.
+    /// Restores the history of an earlier run. A room with members, or with members until just now,
+    /// keeps the history it has.
     pub(in crate::switch) fn recall(
         &mut self,
         now: Moment,

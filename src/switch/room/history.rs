@@ -1,11 +1,10 @@
-//! The history of rooms (room option `history`): the last messages to the whole room, which
-//! whoever comes in is given before what is said from then on.
+//! The history of rooms (room option `history`): the last messages to the whole room. A newcomer
+//! receives them before new messages.
 //!
-//! It stands here in memory, and the focus is told of it so that it outlasts this run. That
-//! is nothing anybody waits for, and must not pile up between here and a disk: only so much
-//! is told as the store can be behind ([`UNDER_WAY`]). What is not told yet waits in the
-//! histories, which are bounded; what leaves them before its turn is told to nobody, since it
-//! would be gone from the store, too.
+//! It lives in memory, and is reported to the focus so that it survives a restart. No answer waits
+//! for this, and it must not pile up before the disk: at most [`UNDER_WAY`] octets are reported and
+//! not yet stored. Entries not yet reported wait in the histories, which have limits. An entry that
+//! leaves its history before its turn is never reported, since it would leave the store too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,14 +19,14 @@ use crate::switch::ids::{RoomKey, SessionKey};
 use crate::switch::message::entry::range_of;
 use crate::switch::message::entry::{Audience, Entry};
 
-/// Octets told and not yet in the store, of one instance: what SQLite writes in a few
-/// milliseconds, so that no answer waits long behind it. More would only write more of what a
-/// flood soon pushes out again.
+/// Limit of octets of one instance that are reported and not yet in the store: SQLite writes them
+/// in a few milliseconds, so that no answer waits long behind them. A higher limit would only store
+/// more of a flood that soon replaces itself.
 const UNDER_WAY: usize = 64 * 1024;
-/// Between two times that something is told of one room: a commit each time, ten a second at
-/// most. The first message after a pause is told at once.
+/// Time between two reports of one room. Each costs a commit, so there are at most ten a second.
+/// The first message after a pause is reported at once.
 pub(in crate::switch) const PACE: Duration = Duration::from_millis(100);
-/// Octets told at once, so that rooms take turns.
+/// Octets reported at once, so that rooms take turns.
 const AT_ONCE: usize = 32 * 1024;
 /// Octets of all histories of one instance: five hundred of the longest, or of 10,000 rooms
 /// 26 KiB each. Where there are more, a room that is spoken in keeps [`LEAST`].
@@ -42,22 +41,21 @@ pub(in crate::switch) const LEAST: usize = 16 * 1024;
 pub(in crate::switch) struct History {
     messages: VecDeque<(u64, Arc<Entry>)>,
     octets: usize,
-    /// The number of the last message that was in it.
+    /// The number of the last message added.
     pub(in crate::switch) last: u64,
-    /// Messages up to this number are in it no more.
+    /// Messages up to this number were removed.
     gone: u64,
-    /// The focus was told of messages up to this number.
+    /// Messages up to this number were reported to the focus.
     told: u64,
     /// The store has messages up to this number.
     kept: u64,
-    /// It waits for its turn to be told.
+    /// It waits for its turn to report.
     pub(in crate::switch) waits: bool,
-    /// Something was told a moment ago.
+    /// It has reported a moment ago.
     pub(in crate::switch) paced: bool,
 }
 
-/// How much all histories are together, how much of them is on its way to the store, and
-/// which rooms wait.
+/// The size of all histories, the octets on their way to the store, and the rooms that wait.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Histories {
     pub(in crate::switch) octets: usize,
@@ -70,14 +68,14 @@ impl Histories {
         self.under_way < UNDER_WAY
     }
 
-    /// One of them had so many octets and has so many now.
+    /// Updates the total after one of them changed its size.
     pub(in crate::switch) fn changed(&mut self, before: usize, now: usize) {
         self.octets = (self.octets + now).saturating_sub(before);
     }
 }
 
 impl History {
-    /// What the store has of a room. What is no message is passed over.
+    /// The history of a room from the store. Ignores malformed messages.
     pub(in crate::switch) fn restored(messages: Vec<PastMessage>) -> Self {
         let mut history = Self::default();
         for PastMessage { number, octets } in messages {
@@ -98,7 +96,7 @@ impl History {
         self.messages.push_back((number, Arc::new(entry)));
     }
 
-    /// The oldest go.
+    /// Removes the oldest messages.
     pub(in crate::switch) fn trim(&mut self, messages: usize, octets: usize) {
         while self.messages.len() > messages || self.octets > octets {
             let Some((number, entry)) = self.messages.pop_front() else {
@@ -116,8 +114,7 @@ impl History {
         self.kept = self.last;
     }
 
-    /// What somebody who comes in now is given. The rules may have changed since it was last
-    /// added to.
+    /// The messages for a newcomer. The rules may have changed since the last message was added.
     pub(in crate::switch) fn for_newcomer(
         &mut self,
         messages: u16,
@@ -137,13 +134,13 @@ impl History {
         self.messages.is_empty()
     }
 
-    /// What was told may not have been heard.
+    /// Marks unstored entries as unreported: the reports may be lost.
     pub(in crate::switch) fn untell(&mut self) {
         self.told = self.kept;
         self.waits = false;
     }
 
-    /// Whether there is something to tell.
+    /// Whether there are entries to report.
     pub(in crate::switch) fn is_news(&self) -> bool {
         let last = self.messages.back();
         last.is_some_and(|(number, _)| *number > self.told)
@@ -154,7 +151,7 @@ impl History {
         self.kept = self.kept.max(up_to.min(self.told));
     }
 
-    /// The next part that the focus is to be told, and its octets.
+    /// The next part to report to the focus, and its octets.
     pub(in crate::switch) fn next_part(&mut self, room: &RoomUri) -> Option<(Notice, usize)> {
         let from = self
             .messages

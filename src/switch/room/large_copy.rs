@@ -12,20 +12,21 @@ pub(in crate::switch) struct LargeCopy {
     pub(in crate::switch) message: u64,
     /// The length its sender announced.
     pub(in crate::switch) announced: Option<u64>,
-    /// Octets of it that are done with.
+    /// Octets of it that are written or skipped.
     pub(in crate::switch) sent: u64,
-    /// For who reads plain text: what stands in front, and where the text begins.
+    /// For plain-text clients: the text to put in front, and the offset where the content begins.
     pub(in crate::switch) text: Option<(Box<str>, u64)>,
     /// The SEND that is open: number of its transaction, offset of its first octet.
     pub(in crate::switch) chunk: Option<(u64, u64)>,
     /// Numbers of the last transactions.
     pub(in crate::switch) recent: VecDeque<u64>,
-    /// It ends here; the receiver must still be told.
+    /// It has been aborted; the receiver must still get its end.
     pub(in crate::switch) aborted: bool,
 }
 
 impl LargeCopy {
-    /// `text`: for who reads plain text, what stands in front, and where the text begins.
+    /// `text`: for plain-text clients, the text to put in front, and the offset where the content
+    /// begins.
     pub(in crate::switch) fn new(
         stream: StreamKey,
         message: u64,
@@ -44,8 +45,8 @@ impl LargeCopy {
         }
     }
 
-    /// Where octet `at` of the message stands in what this receiver gets; the opening stands
-    /// at the start.
+    /// The position of the message's octet `at` in this receiver's copy, which starts with the
+    /// opening.
     pub(in crate::switch) fn place(&self, at: u64) -> u64 {
         match &self.text {
             Some((opening, content)) if at > *content => at - content + opening.len() as u64,
@@ -54,7 +55,7 @@ impl LargeCopy {
         }
     }
 
-    /// The receiver has got something of it.
+    /// Whether the receiver has any part of it.
     pub(in crate::switch) fn has_begun(&self) -> bool {
         self.place(self.sent) > 0 || self.chunk.is_some()
     }

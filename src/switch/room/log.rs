@@ -1,5 +1,5 @@
-//! What is on its way in one room: every message once, in order, kept until the last member
-//! that must see it has passed it. Members hold a position, not a queue.
+//! The log of one room: every message once, in order, kept until the last member that must see it
+//! has passed it. Members hold a position, not a queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Slot {
     waiting: u32,
 }
 
-/// The messages of one room that somebody has still to get.
+/// The messages of one room that some member still needs.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Log {
     slots: VecDeque<Slot>,
@@ -42,7 +42,7 @@ impl Log {
         Position(self.first.0 + self.slots.len() as u64)
     }
 
-    /// Octets held, bodies and what they cost beside.
+    /// Octets held, with bodies and overhead.
     pub(in crate::switch) fn octets(&self) -> usize {
         self.octets
     }
@@ -52,7 +52,7 @@ impl Log {
         self.pushed
     }
 
-    /// Octets ever pushed that everybody has passed.
+    /// Octets that every member has passed, since the beginning.
     pub(in crate::switch) fn passed(&self) -> u64 {
         self.pushed - self.octets as u64
     }
@@ -97,7 +97,7 @@ impl Log {
         }
     }
 
-    /// A member that stood at `from` needs nothing more of what is there.
+    /// A member at `from` needs no further entries.
     pub(in crate::switch) fn pass_all(&mut self, from: Position) {
         let mut position = from.max(self.first);
         while position < self.end() {
@@ -107,7 +107,7 @@ impl Log {
         self.trim();
     }
 
-    /// Lets go of what everybody has passed.
+    /// Frees the entries that every member has passed.
     pub(in crate::switch) fn trim(&mut self) {
         while self.slots.front().is_some_and(|slot| slot.waiting == 0) {
             if let Some(slot) = self.slots.pop_front() {

@@ -1,5 +1,5 @@
-//! Who is in a room: everybody in their places, and by address. Nothing here costs more in a
-//! room of thousands than in a small one.
+//! The sessions in a room, by place and by address. No operation costs more in a room of thousands
+//! than in a small one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use crate::switch::ids::{SessionKey, SessionKeys};
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Members {
     here: Vec<SessionKey>,
-    /// Those whose connection lives on another thread.
+    /// Sessions whose connection lives on another thread.
     abroad: Vec<SessionKey>,
     /// Sessions of each user, as the roster shows them.
     users: BTreeMap<UserUri, u32>,
@@ -19,24 +19,24 @@ pub(in crate::switch) struct Members {
 }
 
 impl Members {
-    /// Puts a session in; its place is where it stands until another takes it.
+    /// Adds a session; its place is valid until another session takes it.
     pub(in crate::switch) fn enter(&mut self, key: SessionKey) -> usize {
         self.here.push(key);
         self.here.len() - 1
     }
 
-    /// The same of one that lives on another thread; its place is one among these.
+    /// Adds a session that lives on another thread; its place is one among these.
     pub(in crate::switch) fn enter_abroad(&mut self, key: SessionKey) -> usize {
         self.abroad.push(key);
         self.abroad.len() - 1
     }
 
-    /// Takes a session out; the last one, which is returned, takes its place.
+    /// Removes a session; the last one, which is returned, takes its place.
     pub(in crate::switch) fn leave(&mut self, place: usize, key: SessionKey) -> Option<SessionKey> {
         take_out(&mut self.here, place, key)
     }
 
-    /// The same of one that lives on another thread.
+    /// Removes one that lives on another thread.
     pub(in crate::switch) fn leave_abroad(
         &mut self,
         place: usize,
@@ -45,7 +45,7 @@ impl Members {
         take_out(&mut self.abroad, place, key)
     }
 
-    /// A session is known by these addresses from now on.
+    /// Indexes a session by these addresses.
     pub(in crate::switch) fn name(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         *self.users.entry(user.clone()).or_default() += 1;
         for uri in uris {
@@ -53,7 +53,7 @@ impl Members {
         }
     }
 
-    /// A session is known by these addresses no more.
+    /// Removes a session from the index of these addresses.
     pub(in crate::switch) fn unname(&mut self, key: SessionKey, user: &UserUri, uris: &[UserUri]) {
         if let Some(sessions) = self.users.get_mut(user) {
             *sessions -= 1;
@@ -71,7 +71,7 @@ impl Members {
         }
     }
 
-    /// How many there are, here and elsewhere.
+    /// Number of sessions, on this thread and others.
     pub(in crate::switch) fn len(&self) -> usize {
         self.here.len() + self.abroad.len()
     }
@@ -80,7 +80,7 @@ impl Members {
         self.len() == 0
     }
 
-    /// Those whose connection lives on this thread, or who have none.
+    /// Sessions without a connection, or with one on this thread.
     pub(in crate::switch) fn here(&self) -> &[SessionKey] {
         &self.here
     }
@@ -89,7 +89,7 @@ impl Members {
         self.here.iter().chain(&self.abroad).copied()
     }
 
-    /// The sessions of whoever has this address.
+    /// The sessions of the user with this address.
     pub(in crate::switch) fn called(&self, uri: &str) -> &[SessionKey] {
         self.by_uri.get(uri).map_or(&[], |keys| keys)
     }

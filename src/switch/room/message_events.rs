@@ -1,5 +1,5 @@
-//! What the focus is told of messages: how many came in a room, always; and of each who sent
-//! it and what it is, while somebody listens. Never what it says.
+//! Notices about messages: always the number in each room; with a listener, also the sender and
+//! kind of each message. They never include its content.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::switch::room::Room;
 use crate::switch::room::session::Session;
 use crate::switch::timers::Timer;
 
-/// A room's messages are counted together for so long; the first one is told at once.
+/// Interval over which a room's messages are counted together; the first one is reported at once.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
-/// Messages told of one by one in a second, by one instance: what a script may look at without
-/// falling behind. Of a flood the rest is only counted.
+/// Limit of messages of one instance that are reported individually per second, so that a script
+/// can keep up. Further messages are only counted.
 const SAID_A_SECOND: u32 = 500;
 
-/// Whether each message is told, and how many more in this second.
+/// Whether to report individual messages, and how many more in this second.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct MessageEvents {
     on: bool,
@@ -29,12 +29,12 @@ pub(in crate::switch) struct MessageEvents {
 }
 
 impl MessageEvents {
-    /// Whether each message is to be told.
+    /// Whether to report each message.
     pub(in crate::switch) fn listen(&mut self, on: bool) {
         self.on = on;
     }
 
-    /// Whether a message is told now.
+    /// Whether to report a message now.
     fn may_tell(&mut self, now: Moment) -> bool {
         if !self.on {
             return false;
@@ -52,7 +52,7 @@ impl MessageEvents {
         left.is_some()
     }
 
-    /// Tells of a message, if somebody listens.
+    /// Reports a message, if there is a listener.
     pub(in crate::switch) fn tell_said(
         &mut self,
         now: Moment,
@@ -76,7 +76,7 @@ impl MessageEvents {
 }
 
 impl Room {
-    /// A message has come.
+    /// Counts a message.
     pub(in crate::switch) fn count(&mut self, now: Moment, key: RoomKey, agenda: &mut Agenda) {
         self.uncounted += 1;
         if !std::mem::replace(&mut self.counting, true) {
@@ -93,7 +93,7 @@ impl Room {
         }
     }
 
-    /// Tells what has not been told yet.
+    /// Reports the uncounted messages.
     pub(in crate::switch) fn tell_count(&mut self, agenda: &mut Agenda) {
         let messages = std::mem::take(&mut self.uncounted);
         if messages > 0 {

@@ -1,4 +1,4 @@
-//! One room at the switch: who is in it, and what is on its way to them.
+//! One room at the switch: its members, and the messages on their way to them.
 
 pub(in crate::switch) mod abroad;
 pub(in crate::switch) mod addressing;
@@ -35,17 +35,17 @@ use crate::switch::room::replica::{Original, Replica};
 use crate::switch::room::session::Session;
 use crate::time::Moment;
 
-/// How many of the last messages of a room are known again when they come a second time: what
-/// a client may have had on the way when its connection broke.
+/// Number of recent messages of a room whose repetition is recognised: those a client may have had
+/// in transit when its connection broke.
 const REMEMBERED: usize = 128;
-/// How long after it came first.
+/// How long after its arrival a repetition is recognised.
 const REPEATED_WITHIN: Duration = Duration::from_secs(60);
-/// How many notifications of anonymous members are remembered: of the last messages of a room
+/// Number of remembered notifications of anonymous members: those for the last messages of a room
 /// that asks for every kind.
 const NOTIFIED: usize = 256;
-/// How many nicknames of users who have left are kept at most.
+/// Limit of reserved nicknames of users who have left.
 pub(in crate::switch) const MAX_QUARANTINED: usize = 4096;
-/// How much of a message tells it from another one with the same Message-ID.
+/// Number of leading octets in a message's fingerprint.
 const TOLD_BY: usize = 512;
 
 /// A room with at least one session.
@@ -53,27 +53,27 @@ const TOLD_BY: usize = 512;
 pub(in crate::switch) struct Room {
     pub(in crate::switch) uri: RoomUri,
     pub(in crate::switch) policy: RoomPolicy,
-    /// Those in it, and those who have left it and are still written to.
+    /// Its members, and sessions that have left it and still have output.
     pub(in crate::switch) sessions: Table<Seat, Session>,
     pub(in crate::switch) members: Members,
     /// The other threads that have members of it.
     pub(in crate::switch) replicas: Vec<Replica>,
-    /// It is the replica of a room of another thread: nothing is put in order here.
+    /// Set in a replica of another thread's room, which orders no messages.
     pub(in crate::switch) original: Option<Original>,
     pub(in crate::switch) log: Log,
-    /// Who waits until others have caught up.
+    /// Speakers that wait until others have caught up.
     pub(in crate::switch) held: HeldSpeakers,
-    /// How far what is new has got.
+    /// The progress of new output through the members.
     pub(in crate::switch) progress: Progress,
-    /// Messages the focus has not been told of.
+    /// Messages not yet reported to the focus.
     pub(in crate::switch) uncounted: u64,
-    /// It was told of some a moment ago.
+    /// It has reported some a moment ago.
     pub(in crate::switch) counting: bool,
     pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
     pub(in crate::switch) history: History,
-    /// What the last notifications of the anonymous said.
+    /// The gists of the last notifications of anonymous members.
     notified: VecDeque<u64>,
-    /// Fingerprints of the last messages, where and when they came.
+    /// Fingerprints of the last messages, with the place and time of their arrival.
     seen: Seen,
 }
 
@@ -81,13 +81,15 @@ pub(in crate::switch) struct Room {
 /// therefore stand close together.
 #[derive(Debug, Default)]
 struct Seen {
+    /// Prevents members from forging a message with the fingerprint of another member's.
+    secret: u64,
     fingerprints: VecDeque<u64>,
-    /// Where and when each came.
+    /// The place and time of each arrival.
     from: VecDeque<(Speaker, Moment)>,
 }
 
 impl Seen {
-    /// Where and when a message came last.
+    /// The place and time of a message's last arrival.
     fn find(&mut self, fingerprint: u64) -> Option<&mut (Speaker, Moment)> {
         let place = self
             .fingerprints
@@ -106,14 +108,14 @@ impl Seen {
     }
 }
 
-/// How far a room's news have got.
+/// The progress of a room's new output.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Progress {
-    /// The member that is next; none: nothing is new.
+    /// The next member; `None`: there is no new output.
     pub(in crate::switch) next: Option<usize>,
-    /// Something came, or somebody left, while it was under way: everybody once more.
+    /// Output was added or a member left meanwhile: go through all members once more.
     pub(in crate::switch) again: bool,
-    /// Octets that came since it last began.
+    /// Octets added since the last start.
     pub(in crate::switch) fresh: usize,
     pub(in crate::switch) pressed: bool,
 }
@@ -125,7 +127,7 @@ pub(in crate::switch) struct Nickname {
     pub(in crate::switch) written: Box<str>,
     /// The form in which nicknames are compared (RFC 7700).
     pub(in crate::switch) compared: String,
-    /// Its user has left: until then nobody else may have it (G67).
+    /// Set when its user has left: until then no other user may have it (G67).
     until: Option<Moment>,
 }
 
@@ -148,7 +150,7 @@ impl Nickname {
 }
 
 impl Room {
-    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy) -> Self {
+    pub(in crate::switch) fn new(uri: RoomUri, policy: RoomPolicy, secret: u64) -> Self {
         Self {
             uri,
             policy,
@@ -164,7 +166,10 @@ impl Room {
             nicknames: HashMap::new(),
             history: History::default(),
             notified: VecDeque::new(),
-            seen: Seen::default(),
+            seen: Seen {
+                secret,
+                ..Seen::default()
+            },
         }
     }
 
@@ -173,7 +178,7 @@ impl Room {
         self.sessions.get(key.seat)
     }
 
-    /// Those in it whose connection is on this thread.
+    /// Members whose connection is on this thread.
     pub(in crate::switch) fn members_here(&self) -> impl Iterator<Item = &Session> {
         self.members
             .here()
@@ -181,7 +186,7 @@ impl Room {
             .filter_map(|key| self.session(*key))
     }
 
-    /// A session is a member no more; says on which connection of another thread it was.
+    /// Ends a session's membership; returns its connection if that is on another thread.
     pub(in crate::switch) fn leave(&mut self, key: SessionKey) -> Option<Option<Speaker>> {
         let session = self.sessions.get_mut(key.seat)?;
         let straggles = std::mem::take(&mut session.straggles);
@@ -202,26 +207,27 @@ impl Room {
         Some(away)
     }
 
-    /// Members stand in other places now.
+    /// The members' places have changed.
     pub(in crate::switch) fn members_moved(&mut self) {
         self.progress.again |= self.progress.next.is_some_and(|next| next > 0);
     }
 
-    /// The member that was last stands in this place now.
+    /// The last member has moved to this place.
     pub(in crate::switch) fn moved(&mut self, key: Option<SessionKey>, place: usize) {
         if let Some(session) = key.and_then(|key| self.sessions.get_mut(key.seat)) {
             session.place = place;
         }
     }
 
-    /// The nickname a user has chosen here, since he came.
+    /// The nickname that a user has chosen since joining.
     pub(in crate::switch) fn nickname_of(&self, user: &UserUri) -> Option<&Nickname> {
         let nickname = self.nicknames.get(user);
         nickname.filter(|nickname| nickname.until.is_none())
     }
 
-    /// The last session of a user has left: his nickname stays his for a while (G67), so that
-    /// nobody takes it while his connection is replaced, or speaks in his name after him.
+    /// The last session of a user has left. The nickname stays reserved for a while (G67), so that
+    /// no other user takes it while the connection is replaced, or speaks under that name
+    /// afterwards.
     pub(in crate::switch) fn quarantine(&mut self, now: Moment, user: &UserUri) {
         if let Some(nickname) = self.nicknames.get_mut(user) {
             nickname.until = Some(now + QUARANTINE);
@@ -237,13 +243,12 @@ impl Room {
             .retain(|_, nickname| nickname.until.is_none_or(|until| until > now));
     }
 
-    /// What a message is known by when it is sent again, on a replacement session with the
-    /// same Message-ID (RFC 4975 §5.4, C32). Clients that never change their Message-ID exist:
-    /// the first octets must be the same, too.
+    /// The fingerprint by which a repeated message is recognised: one sent again on a replacement
+    /// session with the same Message-ID (RFC 4975 §5.4, C32). Some clients never change their
+    /// Message-ID, so the length and the first octets must match too.
     pub(in crate::switch) fn fingerprint(&self, user: &UserUri, name: &str, octets: &[u8]) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
-        (user, name).hash(&mut hasher);
-        // Only messages of one user and one Message-ID are told apart by this.
+        (self.seen.secret, user, name, octets.len()).hash(&mut hasher);
         let front = octets.get(..TOLD_BY).unwrap_or(octets);
         let words = front.chunks(8).map(|part| {
             let mut word = [0; 8];
@@ -255,8 +260,8 @@ impl Room {
         })
     }
 
-    /// Whether it came a moment ago on a connection that is gone: on one that `lives` nothing
-    /// comes twice, TCP sees to that, and what does is meant.
+    /// Whether it came a moment ago on a connection that is gone. A repetition on a connection that
+    /// `lives` is intended: TCP does not duplicate.
     pub(in crate::switch) fn is_repeated(
         &mut self,
         now: Moment,
@@ -275,7 +280,7 @@ impl Room {
         }
     }
 
-    /// Whether somebody anonymous has said this before; takes note of it.
+    /// Whether an anonymous member has sent this before; records it.
     pub(in crate::switch) fn is_notified(&mut self, gist: u64) -> bool {
         if self.notified.contains(&gist) {
             return true;
@@ -287,9 +292,27 @@ impl Room {
         false
     }
 
-    /// Takes note of a message that has come whole.
+    /// Records a complete message.
     pub(in crate::switch) fn note(&mut self, now: Moment, fingerprint: u64, on: Option<Speaker>) {
         let Some(speaker) = on else { return };
         self.seen.push(fingerprint, speaker, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A forged message cannot count as the repetition of another member's.
+    #[test]
+    fn c32_fingerprints_are_secret_and_of_the_whole_length() {
+        let user = UserUri::new("sip:alice@example.com");
+        let policy = crate::switch::tests::admission("lobby", "alice").policy;
+        let uri = RoomUri::new("sip:lobby@example.com");
+        let [room, other] = [1, 2].map(|secret| Room::new(uri.clone(), policy.clone(), secret));
+        let print = |room: &Room, octets: &[u8]| room.fingerprint(&user, "m", octets);
+        assert_eq!(print(&room, b"a"), print(&room, b"a"));
+        assert_ne!(print(&room, b"a"), print(&room, b"a\0"));
+        assert_ne!(print(&room, b"a"), print(&other, b"a"));
     }
 }

@@ -36,8 +36,8 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Room {
-    /// Carries a NICKNAME request out; says what the nickname is now, unless nothing changes.
-    /// A failed change keeps the old one (G65).
+    /// Carries out a NICKNAME request; returns the new nickname, unless nothing changes. A failed
+    /// change keeps the old one (G65).
     pub(in crate::switch) fn change_nickname(
         &mut self,
         now: Moment,
@@ -66,8 +66,8 @@ impl Room {
         Ok(Some(Some(wish.into_owned())))
     }
 
-    /// A user who comes back after a restart has the nickname he had, unless it is somebody
-    /// else's by now: `false`.
+    /// Restores the nickname of a user who comes back after a restart; `false` if it belongs to
+    /// someone else by now.
     pub(in crate::switch) fn give_back_nickname(
         &mut self,
         user: &UserUri,
@@ -87,7 +87,7 @@ impl Room {
         true
     }
 
-    /// Whether a nickname is reserved or somebody else's (RFC 7701 §7.1).
+    /// Whether a nickname is reserved or taken by another user (RFC 7701 §7.1).
     fn is_taken(&self, user: &UserUri, compared: &str, confusables: bool) -> bool {
         let looks = |form: &str| skeleton(form).collect::<String>();
         let look = confusables.then(|| looks(compared));
@@ -100,7 +100,7 @@ impl Room {
         if others.any(|(_, nickname)| alike(&nickname.compared)) {
             return true;
         }
-        // Nobody else's address will do either.
+        // The address of another user is refused too.
         self.members.all().any(|member| {
             let other = self.session(member);
             other.is_some_and(|other| other.user != *user && other.is_called(compared))
@@ -109,7 +109,7 @@ impl Room {
 }
 
 impl Rooms {
-    /// Another run of the switch held these for users who are not there (G67).
+    /// Reserves nicknames that another run of the switch held for absent users (G67).
     pub(in crate::switch) fn hold_nicknames(
         &mut self,
         now: Moment,
@@ -128,7 +128,7 @@ impl Rooms {
     }
 }
 
-/// Holds what is still free, as long as there are no more than `most`.
+/// Reserves the nicknames that are still free, up to a total of `most`.
 fn hold(names: &mut HashMap<UserUri, Nickname>, now: Moment, held: &[HeldNickname], most: usize) {
     let mut taken: HashSet<String> = names.values().map(|it| it.compared.clone()).collect();
     for one in held {

@@ -1,4 +1,4 @@
-//! What waits for one session alone.
+//! The queue of a single session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ impl OwnQueue {
         self.0.as_ref().map_or(0, |waiting| waiting.entries.len())
     }
 
-    /// What the messages cost, octets.
+    /// Octets of the messages, overhead included.
     pub(in crate::switch) fn octets(&self) -> usize {
         self.0.as_ref().map_or(0, |waiting| waiting.octets)
     }
 
-    /// The first message is due at this position of the log.
+    /// The position in the log at which the first message is due.
     pub(in crate::switch) fn next_position(&self) -> Option<Position> {
         let (position, _) = self.0.as_ref()?.entries.front()?;
         Some(*position)
@@ -43,7 +43,7 @@ impl OwnQueue {
         Some(entry)
     }
 
-    /// Puts a message in, after what stands in the log up to this position.
+    /// Adds a message, due after the log's entries up to this position.
     pub(in crate::switch) fn push(&mut self, position: Position, entry: Arc<Entry>) {
         let waiting = self.0.get_or_insert_default();
         waiting.octets += entry.cost();
@@ -60,7 +60,7 @@ impl OwnQueue {
         Some(entry)
     }
 
-    /// Everything here is due before anything of the log.
+    /// Makes every message due before the log's entries.
     pub(in crate::switch) fn comes_first(&mut self) {
         for (position, _) in self.0.iter_mut().flat_map(|waiting| &mut waiting.entries) {
             *position = Position::default();

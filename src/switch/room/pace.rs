@@ -1,9 +1,9 @@
-//! Who of a room is behind.
+//! Members of a room that are behind.
 
 use crate::switch::room::Room;
 
 impl Room {
-    /// Whether more than so much waits for somebody who is waited for.
+    /// Whether more than this many octets are queued for a member that speakers wait for.
     pub(in crate::switch) fn is_behind(&mut self, octets: usize, outbox_bytes: usize) -> bool {
         let step = outbox_bytes as u64 / 16;
         if self.waiting_abroad() > octets {
@@ -15,7 +15,7 @@ impl Room {
         if self.held.stragglers == 0 {
             return true;
         }
-        // To look at everybody for every message would be dear.
+        // Checking every member for every message would be too expensive.
         let pushed = self.log.pushed();
         if self.held.speakers.is_empty() {
             if pushed < self.held.look_from {
@@ -26,14 +26,14 @@ impl Room {
         self.slowest() > octets as u64
     }
 
-    /// Octets that wait for the slowest here who is waited for.
+    /// Octets queued for the slowest member here that speakers wait for.
     pub(in crate::switch) fn slowest(&self) -> u64 {
         let waited_for = self.members_here().filter(|session| !session.straggles);
         let waiting = waited_for.map(|session| self.log.waiting(session.position));
         waiting.max().unwrap_or(0)
     }
 
-    /// Nobody waits any more for those for whom more than so much waits.
+    /// Stops waiting for members with more than this many octets queued.
     pub(in crate::switch) fn leave_behind(&mut self, octets: u64) {
         for key in self.members.here() {
             if let Some(session) = self.sessions.get_mut(key.seat)

@@ -1,12 +1,12 @@
-//! A nickname is promised when the focus has kept it: until then the 200 of its NICKNAME waits
-//! here. The switch alone, while no focus is there, promises what it holds itself.
+//! Nicknames that wait for the focus. The 200 of a NICKNAME waits here until the focus has stored
+//! the nickname. While there is no focus, the switch answers at once and keeps the nickname itself.
 
 use std::collections::BTreeMap;
 
 use crate::control::NicknameChange;
 use crate::switch::ids::{Credit, Speaker};
 
-/// What a nickname counts for its connection until the focus has kept it: eight may wait.
+/// Octets that a pending nickname counts for its connection: eight may wait.
 pub(in crate::switch) const WISH: usize = 8 * 1024;
 
 /// The answers that wait.
@@ -16,12 +16,12 @@ pub(in crate::switch) struct PendingNicknames {
     waiting: BTreeMap<NicknameChange, PendingNickname>,
 }
 
-/// One of them.
+/// A waiting answer.
 #[derive(Debug)]
 pub(in crate::switch) struct PendingNickname {
     pub(in crate::switch) to: Speaker,
     pub(in crate::switch) octets: Vec<u8>,
-    /// What it counts for the connection until then.
+    /// The octets it counts for the connection until then.
     pub(in crate::switch) credit: Option<Credit>,
 }
 
@@ -32,17 +32,17 @@ impl PendingNicknames {
         NicknameChange(self.last)
     }
 
-    /// The answer waits until this change is kept.
+    /// Keeps an answer until this change is stored.
     pub(in crate::switch) fn wait(&mut self, change: NicknameChange, answer: PendingNickname) {
         self.waiting.insert(change, answer);
     }
 
-    /// A change is kept.
+    /// A change is stored.
     pub(in crate::switch) fn kept(&mut self, change: NicknameChange) -> Option<PendingNickname> {
         self.waiting.remove(&change)
     }
 
-    /// Everything that waits is to wait no more.
+    /// Takes all waiting answers.
     pub(in crate::switch) fn take_all(&mut self) -> impl Iterator<Item = PendingNickname> + use<> {
         std::mem::take(&mut self.waiting).into_values()
     }

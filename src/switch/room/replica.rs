@@ -1,8 +1,8 @@
-//! A room on several threads: what its owner knows of the replicas, and a replica of its owner.
+//! A room on several threads: the owner's view of its replicas, and a replica's view of its owner.
 
 use crate::switch::ids::{RoomKey, Thread};
 
-/// Part of an outbox: so much is taken before a replica says so.
+/// Fraction of an outbox after which a replica reports delivered octets.
 pub(in crate::switch) const STEP: usize = 8;
 
 /// A thread with members of a room, as the room's owner knows it.
@@ -10,15 +10,15 @@ pub(in crate::switch) const STEP: usize = 8;
 pub(in crate::switch) struct Replica {
     pub(in crate::switch) thread: Thread,
     pub(in crate::switch) members: usize,
-    /// Octets sent there that wait for somebody.
+    /// Octets sent there that are not delivered.
     pub(in crate::switch) waiting: usize,
 }
 
-/// Whose replica a room is.
+/// The room that a replica belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::switch) struct Original {
     pub(in crate::switch) owner: Thread,
     pub(in crate::switch) room: RoomKey,
-    /// Octets, as the log counts them, that the owner knows to wait for nobody.
+    /// Octets, as the log counts them, that the owner knows to be delivered.
     pub(in crate::switch) reported: u64,
 }

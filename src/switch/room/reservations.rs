@@ -1,7 +1,6 @@
-//! Nicknames and histories of rooms that nobody is in. Nicknames stay their users' as they do
-//! while others are there (G67): a room that empties for a moment must not give a name away.
-//! A history need not be read from the store for who comes back; without a store it is nowhere
-//! else.
+//! Nicknames and histories of empty rooms. Users keep their nicknames, as they would with others
+//! present (G67): a room that empties for a moment must not give a name away. Keeping the history
+//! saves a database read when people return; without a database it is the only copy.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,13 +10,13 @@ use crate::time::Moment;
 use crate::switch::room::Nickname;
 use crate::switch::room::history::History;
 
-/// How many nicknames are kept at most, of all empty rooms together; the oldest rooms go first.
+/// Limit of nicknames kept for all empty rooms together; the oldest rooms go first.
 const MAX_KEPT: usize = 16 * 1024;
-/// Octets of histories kept at most, likewise: some dozens of the longest, or thousands of
-/// a few messages.
+/// Limit of octets of histories, likewise: some dozens of the longest, or thousands with a few
+/// messages.
 const MAX_OCTETS: usize = 16 * 1024 * 1024;
 
-/// What is left of a room.
+/// The remaining state of an empty room.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Reserved {
     pub(in crate::switch) nicknames: HashMap<UserUri, Nickname>,
@@ -28,7 +27,7 @@ pub(in crate::switch) struct Reserved {
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Reservations {
     rooms: HashMap<RoomUri, (Moment, Reserved)>,
-    /// When each emptied, in order; an entry that no longer holds is found out.
+    /// The times at which they emptied, in order; stale entries are recognised.
     order: VecDeque<(Moment, RoomUri)>,
     kept: usize,
     octets: usize,
@@ -48,13 +47,13 @@ impl Reservations {
         while (self.kept > MAX_KEPT || self.octets > MAX_OCTETS) && self.forget_first() {}
     }
 
-    /// Somebody is in it again.
+    /// A room has members again.
     pub(in crate::switch) fn take(&mut self, now: Moment, room: &RoomUri) -> Reserved {
         self.forget_old(now);
         self.remove(room)
     }
 
-    /// The history of a room that somebody will be in, unless it is known.
+    /// Adds the history of a room that is about to get members, unless it is known.
     pub(in crate::switch) fn keep_history(
         &mut self,
         now: Moment,
@@ -68,12 +67,12 @@ impl Reservations {
         self.keep(now, room, left);
     }
 
-    /// A room's history, to change what was told of it.
+    /// A room's history, for updating its reports.
     pub(in crate::switch) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
         self.rooms.get_mut(room).map(|(_, left)| &mut left.history)
     }
 
-    /// Nothing that was told of any is sure to have been heard.
+    /// Marks unconfirmed reports of all histories as possibly lost.
     pub(in crate::switch) fn untell_histories(&mut self) {
         let all = self.rooms.values_mut();
         all.for_each(|(_, left)| left.history.untell());
@@ -170,7 +169,7 @@ mod tests {
             "the oldest went first"
         );
         assert_eq!(reservations.take(now, &room(39)).nicknames.len(), 1000);
-        // One that was taken and emptied again is not forgotten with its first time.
+        // A room that was taken and emptied again must not expire by its first time.
         reservations.keep(now, room(39), names(7));
         now = now + QUARANTINE - Duration::from_secs(1);
         reservations.keep(now, room(50), names(0));

@@ -1,8 +1,9 @@
-//! The rooms of one thread and the sessions in them: the one owner of both.
+//! The rooms of one thread and their sessions, with their only owner.
 
 use std::collections::HashMap;
 
 use crate::control::{RoomPolicy, RoomUri, SessionId};
+use crate::entropy::Entropy;
 use crate::switch::ids::{RoomKey, SessionKey, Table, Thread};
 use crate::switch::room::Room;
 use crate::switch::room::history::{Histories, History};
@@ -14,25 +15,36 @@ use crate::time::Moment;
 /// Every room and session of this thread.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Rooms {
+    /// For fingerprints of messages.
+    secret: u64,
     table: Table<RoomKey, Room>,
-    /// The rooms of which this thread is the owner.
+    /// The rooms that this thread owns.
     by_uri: HashMap<RoomUri, RoomKey>,
-    /// The others, by what their owners call them.
+    /// Replicas, by their owners' keys.
     replicas: HashMap<(Thread, RoomKey), RoomKey>,
     by_session: HashMap<SessionId, SessionKey>,
-    /// Sessions in no room whose connection is still to stay.
+    /// Sessions that have left their room and whose connection stays for a moment.
     parting: HashMap<SessionId, SessionKey>,
     sessions: usize,
-    /// Of these, sessions that are in no room any more.
+    /// Number of sessions that have left their room.
     pub(in crate::switch) leaving: usize,
-    /// Of these, sessions of rooms of other threads.
+    /// Number of sessions in rooms of other threads.
     pub(in crate::switch) guests: usize,
-    /// What is kept of rooms without sessions.
+    /// State kept of rooms without sessions.
     pub(in crate::switch) reservations: Reservations,
     pub(in crate::switch) histories: Histories,
 }
 
 impl Rooms {
+    pub(in crate::switch) fn new(entropy: &mut dyn Entropy) -> Self {
+        let mut secret = [0; 8];
+        entropy.fill(&mut secret);
+        Self {
+            secret: u64::from_le_bytes(secret),
+            ..Self::default()
+        }
+    }
+
     pub(in crate::switch) fn get(&self, key: RoomKey) -> Option<&Room> {
         self.table.get(key)
     }
@@ -49,7 +61,7 @@ impl Rooms {
         self.table.iter_mut()
     }
 
-    /// The room of this name, if this thread is its owner.
+    /// The room with this name, if this thread is its owner.
     pub(in crate::switch) fn called(&self, uri: &RoomUri) -> Option<RoomKey> {
         self.by_uri.get(uri).copied()
     }
@@ -79,7 +91,7 @@ impl Rooms {
         Some((room, room.session(key)?))
     }
 
-    /// The session of this name that is in a room.
+    /// The session with this name that is in a room.
     pub(in crate::switch) fn named(&self, id: &str) -> Option<SessionKey> {
         self.by_session.get(id).copied()
     }
@@ -94,7 +106,7 @@ impl Rooms {
         self.sessions - self.leaving - self.guests
     }
 
-    /// The room of this name, with what was kept of it.
+    /// The room with this name, with its kept state.
     pub(in crate::switch) fn open(
         &mut self,
         now: Moment,
@@ -104,7 +116,7 @@ impl Rooms {
         if let Some(key) = self.called(uri) {
             return key;
         }
-        let mut room = Room::new(uri.clone(), policy.clone());
+        let mut room = Room::new(uri.clone(), policy.clone(), self.secret);
         let kept = self.reservations.take(now, uri);
         room.nicknames = kept.nicknames;
         room.history = kept.history;
@@ -126,7 +138,7 @@ impl Rooms {
         if let Some(key) = self.replica(owner, original) {
             return key;
         }
-        let mut room = Room::new(uri.clone(), policy);
+        let mut room = Room::new(uri.clone(), policy, self.secret);
         room.original = Some(Original {
             owner,
             room: original,
@@ -153,12 +165,12 @@ impl Rooms {
         key
     }
 
-    /// A session is in its room no more, and not found by its name.
+    /// Removes a session from the members of its room and from the index by name.
     pub(in crate::switch) fn unlist(&mut self, id: &SessionId) {
         self.by_session.remove(id);
     }
 
-    /// Forgets a session that has left its room, and the room when it was the last.
+    /// Forgets a session that has left its room, and the room itself after its last session.
     pub(in crate::switch) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let room = self.table.get_mut(key.room)?;
         let session = room.sessions.remove(key.seat)?;
@@ -174,7 +186,7 @@ impl Rooms {
         Some(session)
     }
 
-    /// A session has left its room; what is its own still goes out.
+    /// Removes a session from its room; its own queue is still written.
     pub(in crate::switch) fn leaves(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         session.leaving = true;
@@ -183,8 +195,8 @@ impl Rooms {
         Some(session)
     }
 
-    /// The connection of a session that has left its room stays for a moment; `false` if it
-    /// has not left.
+    /// Keeps the connection of a session that has left its room for a moment; `false` if it has not
+    /// left.
     pub(in crate::switch) fn lingers(&mut self, id: SessionId, key: SessionKey) -> bool {
         let session = self.session_mut(key).filter(|it| it.leaving);
         let leaving = session.map(|it| it.lingers = true).is_some();
@@ -194,12 +206,12 @@ impl Rooms {
         leaving
     }
 
-    /// Such a session.
+    /// A session that has left its room and whose connection stays.
     pub(in crate::switch) fn lingering(&self, id: &SessionId) -> Option<SessionKey> {
         self.parting.get(id).copied()
     }
 
-    /// Its connection need not stay any more.
+    /// Stops keeping such a connection.
     pub(in crate::switch) fn stops_lingering(&mut self, key: SessionKey) -> Option<&Session> {
         let session = self.table.get_mut(key.room)?.sessions.get_mut(key.seat)?;
         if !std::mem::take(&mut session.lingers) {
@@ -209,12 +221,12 @@ impl Rooms {
         Some(session)
     }
 
-    /// The last has left a room of another thread.
+    /// The last member has left a replica.
     pub(in crate::switch) fn close_replica(&mut self, original: &Original) {
         self.replicas.remove(&(original.owner, original.room));
     }
 
-    /// The last has left a room: it is open no more, and what is kept of it is kept.
+    /// The last session has left a room: closes the room and keeps its nicknames and history.
     pub(in crate::switch) fn close(&mut self, now: Moment, key: RoomKey) {
         let Some(room) = self.table.get_mut(key) else {
             return;
@@ -228,7 +240,7 @@ impl Rooms {
         self.reservations.keep(now, room.uri.clone(), kept);
     }
 
-    /// The history of a room, whether somebody is in it or not.
+    /// The history of a room, with or without members.
     pub(in crate::switch) fn history_mut(&mut self, room: &RoomUri) -> Option<&mut History> {
         match self.by_uri.get(room) {
             Some(&key) => self.table.get_mut(key).map(|room| &mut room.history),
@@ -236,13 +248,13 @@ impl Rooms {
         }
     }
 
-    /// A session that came from another thread, as that knows it.
+    /// A session that came from another thread, by its key there.
     pub(in crate::switch) fn guest(&self, from: Thread, id: &SessionId) -> Option<SessionKey> {
         let key = self.named(id.as_str())?;
         (self.session(key)?.home == Some(from)).then_some(key)
     }
 
-    /// Whether what a session says is put in order elsewhere, and where.
+    /// The thread that orders a session's messages, if that is another one.
     pub(in crate::switch) fn home(&self, key: SessionKey) -> Option<(Thread, SessionKey)> {
         let session = self.session(key)?;
         Some((session.home?, session.said_as))

@@ -1,4 +1,4 @@
-//! One session: an endpoint in a room, and where it stands in the room's log.
+//! One session: an endpoint in a room, and its position in the room's log.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -22,36 +22,37 @@ use crate::switch::room::log::{Log, Position};
 use crate::switch::room::own_queue::OwnQueue;
 use crate::switch::security::Security;
 
-/// The host of the URIs under which the focus shows who asked for privacy (RFC 3323 §4.1.1.3).
+/// The host of the URIs under which the focus shows participants that asked for privacy (RFC 3323
+/// §4.1.1.3).
 const ANONYMOUS_HOST: &str = "@anonymous.invalid";
 
-/// What the focus says of an endpoint: who it is, and what it takes.
+/// The focus' description of an endpoint: its identity and capabilities.
 #[derive(Clone, Debug)]
 pub(in crate::switch) struct Profile {
     pub(in crate::switch) user: UserUri,
     /// The name to show, empty when unknown.
     pub(in crate::switch) display: Box<str>,
-    /// All its addresses; none stands for `user` alone.
+    /// All its addresses; an empty list stands for `user` alone.
     uris: Box<[UserUri]>,
     head: CopyHead,
     wrapped_types: WrappedTypes,
-    /// Octets of a message the peer takes at most.
+    /// The largest message that the peer accepts, in octets.
     pub(in crate::switch) max_size: u64,
-    /// It knows what a chat room is (RFC 7701 §8).
+    /// The peer supports chat rooms (RFC 7701 §8).
     pub(in crate::switch) chatroom: bool,
     pub(in crate::switch) private_messages: bool,
-    /// It gets text, not message/cpim.
+    /// The peer gets plain text instead of message/cpim.
     pub(in crate::switch) plain_text: bool,
-    /// A message to it is one SEND, which nothing interrupts.
+    /// Messages to it are a single SEND, which must not be interrupted.
     pub(in crate::switch) one_send: bool,
     pub(in crate::switch) sends: bool,
     receives: bool,
-    /// What a certificate of the peer is announced by; empty: nothing was announced.
+    /// The announced fingerprints of the peer's certificate; empty if none was announced.
     fingerprints: Box<[Fingerprint]>,
 }
 
-/// What stands between the transaction id of a copy and its Message-ID: every copy has it, and
-/// it holds the paths, which need not be kept beside it.
+/// The text between the transaction id of a copy and its Message-ID. It is the same in every copy,
+/// and contains the paths, so they are not stored separately.
 #[derive(Clone, Debug)]
 struct CopyHead {
     text: Box<str>,
@@ -65,7 +66,7 @@ impl CopyHead {
     const MESSAGE_ID: &str = "\r\nMessage-ID: ";
 
     fn new(path: &[String], own_uri: &str) -> Self {
-        // No value may end its line.
+        // No value may contain a line end.
         let path = path.join(" ").replace(char::is_control, " ");
         let front = format!("{}{path}{}", Self::TO_PATH, Self::FROM_PATH);
         let own = own_uri.replace(char::is_control, " ");
@@ -93,64 +94,64 @@ pub(in crate::switch) struct Session {
     pub(in crate::switch) room_uri: RoomUri,
     profile: Profile,
     pub(in crate::switch) ids: TransactionIds,
-    /// Since when no focus that is there has admitted it, amended it or named it in its list.
+    /// The time since when no present focus has admitted, amended or listed it.
     pub(in crate::switch) unclaimed: Option<Moment>,
     /// The connection it is bound to.
     pub(in crate::switch) connection: Option<ConnectionId>,
-    /// The same on another thread: all but who it is has gone there.
+    /// Its connection on another thread, where all of it lives except its identity.
     pub(in crate::switch) away: Option<Speaker>,
-    /// It was on another thread, and has not come back.
+    /// It was called back from another thread and has not arrived.
     pub(in crate::switch) recalled: Option<Box<Recalled>>,
     /// The owner of its room, if that is another thread.
     pub(in crate::switch) home: Option<Thread>,
-    /// What the owner of its room calls it.
+    /// Its key at the owner of its room.
     pub(in crate::switch) said_as: SessionKey,
     pub(in crate::switch) position: Position,
-    /// It is too far behind for anybody to wait for it.
+    /// It is too far behind for speakers to wait for it.
     pub(in crate::switch) straggles: bool,
-    /// What is for it alone: the room's history, private messages; each comes before what
-    /// stands in the log at its position.
+    /// Messages for it alone: the room's history and private messages. Each precedes the log's
+    /// entry at its position.
     pub(in crate::switch) own: OwnQueue,
-    /// Where it stands among the members of its room.
+    /// Its place among the members of its room.
     pub(in crate::switch) place: usize,
-    /// It is in its room no more: what is its own still goes out.
+    /// It has left its room; its own queue is still written.
     pub(in crate::switch) leaving: bool,
-    /// Its connection stays though everything is written (`Order::Part`).
+    /// Its connection stays after all output is written (`Order::Part`).
     pub(in crate::switch) lingers: bool,
-    /// Number of the copy that asks for a response while the others do not: the peer still
-    /// lives when it comes, and everything written before it has arrived.
+    /// Number of the copy that asks for a response while the others do not. The response shows that
+    /// the peer is alive and has received everything written before.
     pub(in crate::switch) probe: Option<u64>,
-    /// Number of the empty SEND that binds it and has no answer yet: nothing else goes out.
+    /// Number of the unanswered empty SEND that binds it: other output waits.
     pub(in crate::switch) greeting: Option<u64>,
-    /// Where it was last connected to by us.
+    /// The target of our last connection for it.
     pub(in crate::switch) dialled: Option<Box<Dial>>,
     /// No probe before this moment.
     pub(in crate::switch) next_probe: Moment,
-    /// When it must be bound, while it is not.
+    /// Deadline for binding; meaningless once bound.
     pub(in crate::switch) bind_by: Moment,
-    /// Messages of which some chunks have come.
+    /// Incomplete messages from it.
     pub(in crate::switch) assemblies: OnDemand<Assemblies>,
     /// Large messages on their way to it.
     pub(in crate::switch) copies: OnDemand<Vec<LargeCopy>>,
-    /// Messages it was too slow for and has not been told of.
+    /// Number of messages it lost by slowness and has had no notice of.
     pub(in crate::switch) lost: u64,
-    /// What it is to be told next.
+    /// The next status text for it.
     pub(in crate::switch) status: Option<Box<str>>,
-    /// The last CPIM From that was found to be this user, as written.
+    /// The last CPIM From that was recognised as this user, as written.
     from_seen: Box<str>,
 }
 
-/// A session that is to come back from another thread, and has not.
+/// A session that was called back from another thread and has not arrived.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Recalled {
     pub(in crate::switch) from: Thread,
     /// Connections that have named it meanwhile.
     pub(in crate::switch) claimants: Vec<(Speaker, Security)>,
-    /// Where we connect to once it is back.
+    /// The target to connect to once it is back.
     pub(in crate::switch) dial: Option<Dial>,
 }
 
-/// Who it is, is part of it.
+/// The identity is part of the session.
 impl Deref for Session {
     type Target = Profile;
 
@@ -163,8 +164,8 @@ impl Profile {
     fn of(admission: &Admission) -> Self {
         let peer = &admission.peer;
         let wrapped_types = WrappedTypes::of(peer);
-        // What is private is marked for who reads plain text. RFC 7701 §8: a client that says
-        // nothing of chat rooms may well show who a message is for.
+        // Private messages are marked for plain-text clients. RFC 7701 §8: a client that does not
+        // announce chat-room support may well show whom a message is for.
         let silent = !peer.chatroom && wrapped_types.accept(b"text/plain");
         Self {
             user: admission.user.clone(),
@@ -176,7 +177,7 @@ impl Profile {
             head: CopyHead::new(&peer.path, &admission.own_uri),
             wrapped_types,
             max_size: peer.max_size.unwrap_or(u64::MAX),
-            // Whose answer has not come yet may well know rooms.
+            // No answer yet: assume chat-room support.
             chatroom: peer.chatroom || peer.path.is_empty(),
             private_messages: peer.private_messages || peer.plain_text || silent,
             plain_text: peer.plain_text,
@@ -244,7 +245,7 @@ impl Session {
         }
     }
 
-    /// All of it that goes to another thread; who it is stays here, too.
+    /// The parts that move to another thread; its identity also stays here.
     pub(in crate::switch) fn depart(&mut self, ids: TransactionIds, home: Thread) -> Self {
         let stays = Self {
             id: self.id.clone(),
@@ -265,14 +266,14 @@ impl Session {
         let mut goes = std::mem::replace(self, stays);
         goes.home = Some(home);
         goes.away = None;
-        // Its positions are those of another log: all of it comes first.
+        // Its positions refer to another log: its own queue comes first.
         goes.own.comes_first();
         goes
     }
 
-    /// Takes over what an admission says; tells whether the peer's path changed.
+    /// Applies an admission; returns whether the peer's path changed.
     pub(in crate::switch) fn amend(&mut self, admission: &Admission) -> bool {
-        // Of an offerless INVITE the path comes with the ACK, which the bind may overtake.
+        // With an offerless INVITE the path comes in the ACK, which may arrive after the bind.
         let profile = Profile::of(admission);
         let named = !self.path().is_empty() && self.path() != profile.path();
         let moved = named || self.own_uri() != profile.own_uri();
@@ -287,7 +288,7 @@ impl Session {
         self.write_head(id, id, out);
     }
 
-    /// The same of one chunk of several.
+    /// Writes the same for one chunk of several.
     pub(in crate::switch) fn write_head(
         &self,
         id: &TransactionId,
@@ -312,17 +313,17 @@ impl Session {
         number
     }
 
-    /// Whether anything may go out to it: it is known where to, and it knows us.
+    /// Whether output may go out to it: its path is known, and no empty SEND of ours is unanswered.
     pub(in crate::switch) fn is_ready(&self) -> bool {
         self.greeting.is_none() && !self.path().is_empty()
     }
 
-    /// A connection has it, here or elsewhere.
+    /// Whether it is bound to a connection, on this thread or another.
     pub(in crate::switch) fn is_tied(&self) -> bool {
         self.connection.is_some() || self.away.is_some()
     }
 
-    /// The connection that has it, seen from its owner's thread.
+    /// Its connection, as the owner's thread knows it.
     pub(in crate::switch) fn speaker(&self, own: Thread) -> Option<Speaker> {
         let here = |connection| Speaker {
             thread: own,
@@ -331,12 +332,12 @@ impl Session {
         self.connection.map(here).or(self.away)
     }
 
-    /// It is bound to a connection, and knows it.
+    /// Whether it is bound to a connection, and no empty SEND of ours is unanswered.
     pub(in crate::switch) fn is_bound(&self) -> bool {
         self.is_tied() && self.greeting.is_none()
     }
 
-    /// Whether a connection is what was agreed on: msrps over TLS only (C69).
+    /// Whether a connection is as negotiated: msrps over TLS only (C69).
     pub(in crate::switch) fn fits(&self, security: &Security) -> bool {
         // RFC 4975 §6: the scheme's case does not matter.
         let secure = self
@@ -346,12 +347,12 @@ impl Session {
         !secure || matches!(security, Security::Tls(_))
     }
 
-    /// What a certificate of the peer is announced by.
+    /// The announced fingerprints of the peer's certificate.
     pub(in crate::switch) fn fingerprints(&self) -> &[Fingerprint] {
         &self.fingerprints
     }
 
-    /// Whether the certificate shown is one announced, if any was (C70).
+    /// Whether the peer's certificate has an announced fingerprint, if any was announced (C70).
     pub(in crate::switch) fn knows(&self, security: &Security) -> bool {
         match security {
             Security::Tls(shown) if !self.fingerprints.is_empty() => {
@@ -378,25 +379,25 @@ impl Session {
         Some(copy)
     }
 
-    /// Puts a copy in its place: the oldest message comes first.
+    /// Inserts a copy in order of age, the oldest message first.
     pub(in crate::switch) fn put_copy(&mut self, copy: LargeCopy) {
         let copies = self.copies.get_or_default();
         let place = copies.partition_point(|it| it.message < copy.message);
         copies.insert(place, copy);
     }
 
-    /// What its unfinished messages cost, octets.
+    /// Octets of its incomplete messages.
     pub(in crate::switch) fn unfinished_octets(&self) -> usize {
         let assemblies = self.assemblies.get();
         assemblies.map_or(0, |it| it.charge.octets())
     }
 
-    /// Whether the peer can be given this content.
+    /// Whether the peer accepts this content.
     pub(in crate::switch) fn takes(&self, octets: u64, wrapped_type: &[u8]) -> bool {
         self.receives && octets <= self.max_size && self.wrapped_types.accept(wrapped_type)
     }
 
-    /// Why the peer cannot be given a message of so many octets.
+    /// The reason why the peer does not accept a message of this size.
     pub(in crate::switch) fn refuses(&self, octets: u64, message: &Message<'_>) -> Option<Code> {
         if !self.receives {
             Some(Code::NotReceiving)
@@ -411,20 +412,20 @@ impl Session {
         }
     }
 
-    /// Whether the peer can be given a message.
+    /// Whether the peer accepts a message.
     pub(in crate::switch) fn takes_entry(&self, entry: &Entry) -> bool {
         self.takes(entry.body.len() as u64, entry.wrapped_type())
             && (!self.plain_text || entry.text.is_some())
     }
 
-    /// Goes on to `position` in the log; says how many messages for it that skips.
+    /// Moves to `position` in the log; returns how many messages for it that skips.
     pub(in crate::switch) fn skip_to(&mut self, position: Position, log: &mut Log) -> u64 {
         let mut lost = 0;
         while self.position < position {
             let entry = log.get(self.position);
             let for_it =
                 entry.is_some_and(|entry| entry.is_for(self.said_as) && self.takes_entry(entry));
-            // P21: what says that somebody is typing is no loss.
+            // P21: a typing indication is no loss.
             lost += u64::from(for_it && !entry.is_some_and(|entry| entry.composing));
             log.pass(self.position);
             self.position = self.position.next();
@@ -458,7 +459,7 @@ impl Session {
         })
     }
 
-    /// The CPIM headers for what it says in plain text, from now on: a message has them once,
+    /// Sets the CPIM headers for its plain-text messages from now on: a message has them once,
     /// whatever its chunks.
     pub(in crate::switch) fn wrapping(&self, content_type: &str, now: Moment) -> Vec<u8> {
         compose(&Composition {
@@ -471,7 +472,7 @@ impl Session {
         })
     }
 
-    /// Takes what the log holds for it into its own queue, in order.
+    /// Moves its pending entries of the log into its own queue, in order.
     pub(in crate::switch) fn drain_log(&mut self, log: &mut Log) {
         let before = std::mem::take(&mut self.own);
         let mut before = before.into_entries().peekable();
@@ -514,7 +515,7 @@ pub(in crate::switch) fn canonical(written: &str) -> String {
     }
 }
 
-/// What may be wrapped in what we send (RFC 4975 §8.6, RFC 7701 §6.1).
+/// The types that may be wrapped in our messages (RFC 4975 §8.6, RFC 7701 §6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum WrappedTypes {
     All,
@@ -522,8 +523,8 @@ enum WrappedTypes {
 }
 
 impl WrappedTypes {
-    /// `accept-wrapped-types`, else `accept-types`. A peer that named nothing but
-    /// message/cpim said nothing about what is inside: it gets everything.
+    /// `accept-wrapped-types`, else `accept-types`. A peer that lists only message/cpim does not
+    /// restrict the content, and gets everything.
     fn of(peer: &Peer) -> Self {
         if peer.plain_text {
             return Self::These([TEXT_PLAIN.into()].into());

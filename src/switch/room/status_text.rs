@@ -1,7 +1,7 @@
-//! What the switch itself tells a participant, as a message of the room.
+//! Status texts of the switch for a participant, as messages of the room.
 //!
-//! It carries the status headers of AG Projects' clients, which would otherwise show and store
-//! it as something somebody said; others ignore them (RFC 3862 §4.7).
+//! They carry the status headers of AG Projects' clients, which would otherwise show and store them
+//! as messages of a person; other clients ignore the headers (RFC 3862 §4.7).
 
 use crate::control::RoomUri;
 use crate::time::Moment;
@@ -13,12 +13,13 @@ use crate::switch::message::plain_text::Text;
 use crate::switch::room::Room;
 use crate::switch::room::session::Session;
 
-/// How many participants a welcome names; the rest are counted.
+/// Number of participants named in a welcome; the rest are counted.
 const NAMED: usize = 50;
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 impl Room {
-    /// RFC 7701 §11, G10: who does not know chat rooms learns that this is one, and who is in.
+    /// RFC 7701 §11, G10: a client without chat-room support learns that this is a room, and who is
+    /// in it.
     pub(in crate::switch) fn welcome(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key.seat).filter(|it| !it.chatroom) else {
             return;
@@ -38,7 +39,7 @@ impl Room {
     }
 }
 
-/// What the operator has to say to everybody in a room.
+/// An operator's announcement to everyone in a room.
 pub(in crate::switch) fn announcement(room: &RoomUri, text: &str, now: Moment) -> Entry {
     let body = body(room, text, now);
     let (wrapped_type, nobody) = (type_in(&body), SessionKey::default());
@@ -47,13 +48,13 @@ pub(in crate::switch) fn announcement(room: &RoomUri, text: &str, now: Moment) -
     entry
 }
 
-/// Where the wrapped content type stands.
+/// The position of the wrapped content type.
 fn type_in(body: &[u8]) -> std::ops::Range<usize> {
     let start = memchr::memmem::find(body, CONTENT_TYPE.as_bytes()).unwrap_or(0);
     start..start + CONTENT_TYPE.len().min(body.len())
 }
 
-/// What a session must be told, once.
+/// Takes the pending status text of a session.
 pub(in crate::switch) fn take(session: &mut Session, now: Moment) -> Option<Entry> {
     let lost = std::mem::take(&mut session.lost);
     let text = match (session.status.take(), lost) {
@@ -75,7 +76,7 @@ pub(in crate::switch) fn take(session: &mut Session, now: Moment) -> Option<Entr
     Some(entry)
 }
 
-/// From the room, to the room: a client takes anything else for a private message.
+/// From the room, to the room: a client treats any other addresses as a private message.
 fn body(room: &RoomUri, text: &str, now: Moment) -> Vec<u8> {
     compose(&Composition {
         from: ("", room.as_str()),

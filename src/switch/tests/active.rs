@@ -43,7 +43,7 @@ fn answer(stage: &mut Stage, id: ConnectionId, name: &str, bind: &Got, code: u16
     stage.give(id, text);
 }
 
-/// What became of the session of this name.
+/// The causes of loss in the notices.
 fn losses(stage: &mut Stage) -> Vec<LossCause> {
     let notices = stage.notices().into_iter();
     let causes = notices.filter_map(|notice| match notice {
@@ -70,7 +70,7 @@ fn c60_a_session_of_ours_is_bound_by_the_answer_to_its_empty_send() {
     stage.notices();
     let id = stage.switch.opened(stage.now);
     connected(&mut stage, "alice", id);
-    // C61: nothing goes to a peer that has not said who it is.
+    // C61: the switch sends nothing to a peer that has not identified itself.
     stage.give(bob, send("bob", "tid10001", &[], &cpim("bob", "early")));
     let got = stage.got(id);
     let [bind] = got.as_slice() else {

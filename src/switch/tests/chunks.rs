@@ -140,7 +140,7 @@ fn g28_chunks_that_stop_coming_are_forgotten() {
             .is_none(),
         "nothing is kept for it"
     );
-    // What was answered 200 is not delivered: that is said.
+    // Its chunks were answered 200, yet it is not delivered: a report says so.
     let report = stage.got(alice).remove(2);
     assert!(report.line.ends_with("REPORT"), "{}", report.line);
     assert_eq!(report.header("Message-ID"), Some("chunked1"));
@@ -425,7 +425,7 @@ fn conversation() -> String {
 fn outcome(cuts: &[usize]) -> (Vec<Got>, Vec<Got>) {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
-    // Alone it need not wait for anybody, and so answers in the order asked.
+    // Without a focus the switch answers NICKNAMEs at once, and so in order.
     stage.switch.unclaim(stage.now, Duration::from_secs(60));
     let text = conversation();
     let mut rest = text.as_bytes();

@@ -92,7 +92,7 @@ fn g52_a_large_message_with_disconnect_ends_the_session_that_lags() {
     assert_eq!(stage.lost(), []);
     stage.pass(Duration::from_secs(3));
     let _ = stage.codes(alice);
-    // It came whole: it waits for him, as everything within an outbox does.
+    // The message is complete: it waits for bob, like everything within an outbox.
     assert_eq!(stage.lost(), []);
     let text = send(
         "alice",
@@ -218,7 +218,7 @@ fn g52_large_messages_do_not_pile_up_for_who_takes_nothing() {
     );
 }
 
-/// What bob reads at a time, of what a speaker says as fast as she is read.
+/// Lets alice speak as fast as she is read, while bob reads up to `pace` octets at a time.
 fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<String>) {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
@@ -239,7 +239,7 @@ fn flood(pace: usize, rounds: usize) -> (Stage, ConnectionId, Vec<String>, Vec<S
             stage.pass(Duration::from_millis(500));
             continue;
         }
-        // One write of his.
+        // One write to bob.
         stage.switch.blocked(stage.now, bob, false);
         let key = stage.switch.named("bob");
         let mut batch = Batch::default();
@@ -269,12 +269,12 @@ fn who_reads_nothing_holds_a_flood_up_for_a_moment_only() {
     assert!(read.is_empty());
     assert!(said.len() > 5 * 100, "{}", said.len());
     let lost = stage.switch.totals().drops_slow_reader;
-    // As before, what an outbox holds is not lost.
+    // As before, messages within an outbox are not lost.
     stage.switch.blocked(stage.now, bob, false);
     let read = stage.texts(bob);
     assert_eq!(read.len() as u64 - 1 + lost, said.len() as u64);
     assert!(read.len() * 2_000 > config().outbox_bytes / 2);
-    // He has caught up: he is waited for again.
+    // Bob has caught up: speakers wait for him again.
     let room = stage.switch.room(LOBBY).unwrap();
     assert_eq!(room.held.stragglers, 0);
 }

@@ -1,10 +1,10 @@
-//! The history of rooms: who comes in is given what was said last, in order and once.
+//! The history of rooms: a newcomer receives the last messages, in order and once.
 
 use super::*;
 use crate::control::PastMessage;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Between two times that something is told of a room.
+/// Time between two reports about a room.
 const PACE: Duration = Duration::from_millis(100);
 
 fn head(name: &str, history: u16) -> Admission {
@@ -25,7 +25,7 @@ impl Stage {
         assert_eq!(self.codes(id), [200]);
     }
 
-    /// The texts that somebody gets who comes in now.
+    /// The texts that a newcomer gets.
     fn newcomer(&mut self, head: Admission) -> Vec<String> {
         let name = head.session.to_string();
         self.admit(head);
@@ -39,7 +39,7 @@ impl Stage {
         id
     }
 
-    /// What the focus is told of the history: numbers, and what is gone.
+    /// The history reports to the focus: numbers, and removals.
     fn told(&mut self) -> Vec<(Vec<PastMessage>, u64)> {
         let notices = self.all_notices().into_iter();
         let told = notices.filter_map(|notice| match notice {
@@ -172,7 +172,7 @@ fn a_message_that_is_more_than_a_whole_history_may_be_is_not_kept() {
     assert_eq!(stage.newcomer(head("bob", 100)), ["one"]);
 }
 
-/// A newcomer's history is his alone: it takes no room in what the others wait for.
+/// A newcomer's history takes no room in the queues of other members.
 #[test]
 fn many_newcomers_at_once_cost_nobody_a_message() {
     let mut stage = Stage::new();
@@ -308,7 +308,8 @@ fn what_a_newcomer_cannot_take_is_passed_over() {
     assert_eq!(stage.newcomer(deaf), Vec::<String>::new());
 }
 
-/// Who dials in is told of the peer later: what it takes counts when it is written.
+/// With an offerless INVITE the peer's capabilities arrive after its admission: those at delivery
+/// count.
 #[test]
 fn what_the_answer_says_counts() {
     let (mut stage, alice) = room_of_three();
@@ -377,7 +378,7 @@ fn a_flood_does_not_pile_up_in_front_of_the_store() {
     };
     flood(&mut stage, &mut told);
     assert!(size(&told) > UNDER_WAY / 2 && size(&told) < UNDER_WAY + 36 * 1024);
-    // The store catches up: what is still in the history is told, the rest is gone for good.
+    // The store catches up: entries still in the history are reported, the others are lost.
     let heard = std::mem::take(&mut told);
     stage.kept(&heard);
     let rest = stage.told();
@@ -465,7 +466,7 @@ fn all_histories_together_are_bounded_and_each_room_has_its_share() {
         assert!((12 * 1024..=16 * 1024).contains(&octets), "{octets}");
     }
     assert!(stage.switch.rooms.histories.octets < (1024 + 140 + 11 * 16) * 1024);
-    // Who leaves makes room for others.
+    // A room that closes makes room for others.
     for number in 0..8 {
         let room = RoomUri::new(format!("sip:room{number}@example.com"));
         stage.switch.order(stage.now, Order::Close { room });
@@ -579,7 +580,7 @@ fn a_history_that_ends_is_given_to_nobody() {
     assert_eq!(stage.newcomer(head("dave", 3)), Vec::<String>::new());
 }
 
-/// What was told to a focus that has gone is told to the next one, unless the store has it.
+/// Reports to a focus that has gone are repeated to the next one, unless the store has them.
 #[test]
 fn flow4_what_no_focus_has_heard_is_told_again() {
     let texts = |told: Vec<(Vec<PastMessage>, u64)>| {

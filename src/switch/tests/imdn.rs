@@ -97,7 +97,7 @@ fn p13_of_the_anonymous_one_notification_of_a_kind_is_told() {
         }
         assert_eq!(stage.got(alice).len(), 1, "{status}");
     }
-    // Who is not anonymous speaks for himself.
+    // Notifications of members who are not anonymous pass unchanged.
     let body = notification("bob", "sip:alice@example.com");
     stage.give(bob, send("bob", "tid12347", &[], &body));
     assert_eq!(stage.got(alice)[0].text(), body);

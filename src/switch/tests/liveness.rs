@@ -1,4 +1,4 @@
-//! Who is gone, and who only takes his time.
+//! Dead peers, and slow ones.
 
 use super::requests::answer;
 use super::*;
@@ -71,7 +71,7 @@ fn who_reads_slowly_stays_and_who_reads_nothing_goes() {
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     stage.give(alice, send("alice", "tid12345", &[], &cpim("alice", "hi")));
     for _ in 0..20 {
-        // He took something, and there is more.
+        // Bob accepted some output, and there is more.
         stage.switch.blocked(stage.now, bob, true);
         stage.pass(SILENCE - seconds(1));
     }

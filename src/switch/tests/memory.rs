@@ -1,5 +1,5 @@
-//! What an idle participant costs at the switch: the largest part is these structures. A field
-//! that most participants do not need goes into a box.
+//! Memory of an idle participant at the switch, mostly these structures. A field that most
+//! participants do not need goes into a box.
 
 use std::mem::size_of;
 

@@ -1,4 +1,4 @@
-//! What the focus is told of messages, and what the operator tells a room.
+//! Notices about messages to the focus, and the operator's announcements.
 
 use super::*;
 use crate::control::Said;

@@ -63,7 +63,7 @@ pub(super) struct Stage {
     pub(super) keeps: bool,
 }
 
-/// A peer that reads what comes in whatever pieces.
+/// A peer that reads its input in pieces of any size.
 #[derive(Default)]
 struct Reader {
     decoder: Decoder,
@@ -343,7 +343,7 @@ impl Stage {
         }
     }
 
-    /// The same of a sender who waits as long as he must.
+    /// The same for a sender that waits while its connection is paused.
     pub(super) fn give_in_time(&mut self, id: ConnectionId, octets: impl AsRef<[u8]>) {
         self.give(id, octets);
         let until = self.now + Duration::from_secs(10);
@@ -417,7 +417,7 @@ impl Stage {
 
     pub(super) fn notices(&mut self) -> Vec<Notice> {
         let mut notices = self.all_notices();
-        // What a test of messages is about stands elsewhere.
+        // Counts of messages have tests of their own.
         notices.retain(|notice| !matches!(notice, Notice::Counted { .. }));
         notices
     }

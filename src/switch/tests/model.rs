@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// What the reference knows of a member.
+/// The reference's state of a member.
 struct Member {
     who: u8,
     id: ConnectionId,
@@ -76,7 +76,7 @@ fn takes_one_send(who: u8) -> bool {
     who == 4 || who == 5
 }
 
-/// What somebody writes to say a text.
+/// The body with which a member sends a text.
 fn body_of(who: u8, text: &str) -> String {
     match is_plain(who) {
         true => text.to_owned(),
@@ -155,7 +155,7 @@ impl Model {
         self.check_memory();
     }
 
-    /// The driver reads nothing from who is to wait.
+    /// The driver does not read connections that must wait.
     fn may_send(&self, who: u8) -> bool {
         let member = self.members.get(&who);
         member.is_some_and(|member| !self.stage.switch.paused(member.id))
@@ -189,7 +189,7 @@ impl Model {
         let Some(member) = self.members.remove(&who) else {
             return;
         };
-        // What was blocked stays queued for the moment: everything small must come.
+        // Blocked output stays queued for now; all small output must arrive.
         self.stage.switch.blocked(self.stage.now, member.id, false);
         let order = Order::Expel {
             room: RoomUri::new(room_of(who)),
@@ -207,7 +207,7 @@ impl Model {
         let body = body_of(who, &text);
         let octets = send(&member.name, &tid, &["Failure-Report: no"], &body);
         let octets = octets.replace("Content-Type: message/cpim", media_of(who));
-        // Not pumped: what follows in the same turn is part of the test.
+        // Not pumped: later steps of the same turn are part of the test.
         self.stage
             .switch
             .received(self.stage.now, member.id, octets.as_bytes());
@@ -222,7 +222,7 @@ impl Model {
         }
     }
 
-    /// The store takes what the focus is told, and the switch hears of it.
+    /// The store takes the focus' reports, and the switch gets its confirmation.
     fn keep(&mut self) {
         let mut notices = VecDeque::from(self.stage.all_notices());
         while let Some(notice) = notices.pop_front() {
@@ -267,7 +267,7 @@ impl Model {
         self.large.insert(number, Large { text, whole });
         let now = self.stage.now;
         for member in self.others(who) {
-            // Nobody waits for who takes nothing.
+            // Senders do not wait for a receiver that accepts nothing.
             let stalled = |since| since + Duration::from_secs(2) <= now;
             if !member.blocked.is_some_and(stalled) {
                 member.large.push(number);
@@ -393,7 +393,7 @@ impl Model {
             assert!(sent.text.starts_with(&text));
             match flag {
                 Some('$') => assert!(sent.whole && sent.text == text),
-                // Where nothing may interrupt it, it may be given up for what waits.
+                // A SEND that must not be interrupted may be aborted for the output that waits.
                 Some('#') if takes_one_send(member.who) => {}
                 Some('#') => assert!(!(self.strict && stays && sent.whole)),
                 _ => assert!(stays && !sent.whole, "a SEND that is never ended"),
@@ -411,7 +411,7 @@ impl Model {
             self.stage.switch.blocked(self.stage.now, member.id, false);
         }
         self.stage.pump();
-        // What a SEND that stands open holds up does not wait for ever.
+        // Output held up by an open SEND does not wait for ever.
         self.pass(11);
         self.pass(11);
         for index in 0..2 {
@@ -431,11 +431,11 @@ impl Model {
     }
 }
 
-/// What was said, of a message as `who` gets it.
+/// The sender's text in a message as `who` gets it.
 fn text_of(body: &[u8], who: u8) -> String {
     let all = String::from_utf8_lossy(body);
     let text = match is_plain(who) {
-        // What the switch says itself has nobody's name in front.
+        // Status texts of the switch have no name in front.
         true if !all.starts_with("user") => None,
         true => all.split_once(": ").map(|(_, text)| text),
         false => all.splitn(3, "\r\n\r\n").nth(2),
@@ -456,8 +456,8 @@ proptest! {
         model.finish();
     }
 
-    /// Little memory: what is lost is lost for slow receivers, and is whole messages or ends
-    /// with an abort; what comes is in order and nothing twice.
+    /// With little memory, only slow receivers lose messages: whole ones, or large ones that end
+    /// with an abort. The rest arrives in order and once.
     #[test]
     fn slow_receivers_cost_themselves_only(steps in steps()) {
         let mut model = Model::new(64 * 1024, false);

@@ -213,7 +213,7 @@ fn hold(stage: &mut Stage, held: &[(&str, &str, u64)]) {
 fn g67_what_another_run_held_is_held_here_before_anybody_is_in() {
     let mut stage = Stage::new();
     hold(&mut stage, &[("alice", "Al", 100), ("carol", "Cat", 5_000)]);
-    // Told twice, and not the longer for that; whose nickname it is already, stays so.
+    // Holding a nickname twice does not extend the time; a nickname in use stays with its user.
     hold(&mut stage, &[("alice", "Al", 500), ("dave", "AL", 500)]);
     let bob = stage.join("bob");
     assert_eq!(set(&mut stage, bob, "bob", "al"), 425);
@@ -246,7 +246,7 @@ fn g60_a_nickname_is_promised_when_the_focus_has_kept_it() {
     stage.keeps = false;
     stage.give(alice, nickname("alice", "\"Al\""));
     assert_eq!(stage.codes(alice), NONE);
-    // What needs no keeping does not wait.
+    // An answer that stores nothing does not wait.
     stage.give(alice, nickname("alice", "\"root\""));
     assert_eq!(stage.codes(alice), [425]);
     stage.keep(NicknameChange(2));
@@ -291,7 +291,7 @@ fn who_asks_and_asks_is_not_read_until_it_has_answers() {
     assert!(!stage.switch.paused(alice));
     assert_eq!(stage.resumed.pop(), Some(alice));
     assert_eq!(stage.codes(alice), [200; 5]);
-    // Who is gone by then needs none.
+    // A connection that has closed by then needs no answer.
     stage.switch.closed(stage.now, alice);
     for change in 6..=12 {
         stage.keep(NicknameChange(change));

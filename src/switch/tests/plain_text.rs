@@ -78,7 +78,7 @@ fn what_they_get_says_who_speaks() {
     stage.give(bob, nickname);
     stage.give(bob, send("bob", "tid00003", &[], &cpim("bob", "two")));
     assert_eq!(bodies(&mut stage, paula), ["Bo\u{e9}: two"]);
-    // Nothing comes back to who said it.
+    // The sender gets no copy.
     stage.give(paula, plainly("tid00004", "text/plain", &[], "three"));
     assert_eq!(stage.codes(paula), [200]);
 }
@@ -138,7 +138,7 @@ fn g20_elsewhere_text_without_message_cpim_is_415() {
         stage.give(paula, plainly("tid00001", media, &[], "x"));
         assert_eq!(stage.codes(paula), [415], "{media}");
     }
-    // A room takes text from everybody, or from nobody.
+    // A room accepts plain text from every member, or from none.
     let text = plainly("tid00002", "text/plain", &[], "x").replace("/paula", "/alice");
     stage.give(alice, &text);
     assert_eq!(stage.codes(alice), [200]);
@@ -245,7 +245,7 @@ fn what_they_get_may_be_large_and_in_chunks() {
     assert_eq!(got[0], (expected.into_bytes(), Some('$')));
     assert_eq!(got[1].0, b"bob@example.com: quick");
     assert!(chunks[2].header("Content-Type").starts_with("text/plain"));
-    // What is no text does not come, however large.
+    // Content other than text is not delivered, however large.
     let image = cpim("alice", &text).replace("text/plain", "image/png");
     let mut large = Large::of(image);
     let head = String::from_utf8(large.open(1_000_000)).unwrap();

@@ -37,7 +37,7 @@ fn flow4_the_switch_names_who_is_bound_who_waits_and_who_is_gone() {
     let bob = stage.join("bob");
     stage.admit(admission(LOBBY, "carol"));
     stage.switch.unclaim(stage.now, ORPHAN_TIMEOUT);
-    // What happens while no focus is there: its notices are lost.
+    // Events without a focus: their notices are lost.
     let headers = ["Use-Nickname: \"Al  ice\""];
     let nickname = request(
         "alice",

@@ -1,4 +1,4 @@
-//! Who gets what: RFC 7701 §6 and §7.
+//! The receivers of messages: RFC 7701 §6 and §7.
 
 use super::*;
 
@@ -157,7 +157,7 @@ fn p11_a_disposition_notification_reaches_a_member_without_private_messages() {
     let bob = stage.enter(unable);
     let body = cpim_to("alice", "sip:bob@example.com", "<imdn/>")
         .replace("text/plain", "message/imdn+xml");
-    // What is only called so is a private message.
+    // A notification by content type only counts as a private message.
     stage.give(alice, send("alice", "tid12344", &[], &body));
     assert_eq!(stage.codes(alice), [428]);
     let body = body.replace(
@@ -192,7 +192,7 @@ fn g42_who_says_nothing_of_chat_rooms_gets_private_messages() {
         stage.admit(head);
         let bob = stage.switch.opened(stage.now);
         stage.give(bob, empty_send("bob", "bindtid1"));
-        // He may be welcomed.
+        // Bob may get a welcome.
         stage.raw(bob);
         stage.give(alice, &psst);
         assert_eq!(stage.codes(alice), [code], "{chatroom} {types:?}");
@@ -405,7 +405,7 @@ fn a_room_of_thousands_ends_in_turns() {
     assert!(stage.switch.go_on(stage.now));
     let left = stage.switch.sessions();
     assert!(left > 0 && left < 1_000, "{left}");
-    // Who comes now comes into a room that goes on.
+    // A newcomer joins a room that continues.
     stage.admit(admission(LOBBY, "later"));
     while stage.switch.go_on(stage.now) {}
     assert_eq!(stage.switch.sessions(), 1);

@@ -655,12 +655,12 @@ fn the_sender_waits_for_a_slow_receiver_and_then_goes_on_without_him() {
     }
     assert!(large.sent < config().outbox_bytes);
     assert_eq!(stage.resumed.pop(), None);
-    // He catches up in time.
+    // Bob catches up in time.
     stage.switch.blocked(stage.now, bob, false);
     stage.pump();
     assert!(!stage.switch.paused(alice));
     assert_eq!(stage.resumed.pop(), Some(alice));
-    // He does not.
+    // Bob does not catch up in time.
     stage.switch.blocked(stage.now, bob, true);
     while !stage.switch.paused(alice) {
         stage.give(alice, large.part(PIECE));

@@ -1,5 +1,5 @@
 //! Several instances wired together by hand: connections on one thread, rooms on another.
-//! What goes between two of them arrives when the test says so, in order.
+//! Parcels between two of them arrive when the test says so, in order.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::switch::line::connection::MAX_UNORDERED;
 
 pub(super) const THREADS: u16 = 3;
 
-/// Who owns the room of a session, for all instances.
+/// The owner of each session's room, for all instances.
 type Owners = Arc<Mutex<HashMap<SessionId, Thread>>>;
 
 /// That as one instance sees it.
@@ -38,7 +38,7 @@ impl Threads for View {
 /// A connection somewhere.
 pub(super) type Place = (Thread, ConnectionId);
 
-/// Some instances, and what is on its way between them.
+/// Several instances, and the parcels between them.
 pub(super) struct World {
     pub(super) stages: Vec<Stage>,
     owners: Owners,
@@ -95,7 +95,7 @@ impl World {
         self.collect(thread);
     }
 
-    /// Takes what a thread has for others.
+    /// Takes a thread's parcels for other threads.
     pub(super) fn collect(&mut self, from: Thread) {
         while let Some((to, post)) = self.switch(from).poll_post() {
             self.mail.entry((from, to)).or_default().push_back(post);
@@ -168,7 +168,7 @@ impl World {
         self.stage(thread).texts(id)
     }
 
-    /// Nothing is on its way, waits or is counted for anybody.
+    /// Asserts that nothing is in transit, waits or is counted for a connection.
     pub(super) fn assert_at_rest(&mut self) {
         assert!(self.mail.values().all(VecDeque::is_empty));
         for stage in &mut self.stages {
@@ -291,7 +291,8 @@ fn c70_another_certificate_is_found_out_elsewhere_too() {
     assert_eq!(world.stage(B).cut, [id]);
 }
 
-/// Many, each of whom says what may be on its way, and a reader who takes nothing meanwhile.
+/// Many speakers that each send as much as may be in transit, and a reader that accepts nothing
+/// meanwhile.
 fn said_at_once(world: &mut World) -> (Place, Vec<String>) {
     const EACH: usize = MAX_UNORDERED / 1_100;
     let reader = world.open(C);
@@ -482,7 +483,7 @@ fn a_private_message_costs_its_receivers_thread_only() {
     assert!(got[1].text().contains("bob"), "G44");
     assert!(world.texts(carol).is_empty());
     world.assert_at_rest();
-    // C31: what is refused is refused there, too.
+    // C31: a refused message is refused there too.
     let body = cpim_to("alice", "sip:nobody@example.com", "psst");
     world.give(alice, send("alice", "saidtid2", &[], &body));
     world.settle();
@@ -602,12 +603,12 @@ fn speakers_wait_for_a_reader_elsewhere_as_for_one_of_their_own() {
             assert!(said * 1_000 < config().outbox_bytes, "somebody waits");
         }
         assert_eq!(world.switch(C).totals().drops_slow_reader, 0);
-        // He reads again: everything comes, and the speaker goes on.
+        // Bob reads again: everything arrives, and the speaker goes on.
         world.switch(C).blocked(now, bob.1, false);
         world.settle();
         assert!(!world.switch(speaker).paused(alice.1));
         assert_eq!(world.texts(bob).len(), said);
-        // He does not: nobody waits for ever, and he is told.
+        // Bob does not read: speakers do not wait for ever, and bob gets a notice.
         world.switch(C).blocked(now, bob.1, true);
         let mut waited = Duration::ZERO;
         for _ in 0..2 * config().outbox_bytes / 1_000 {

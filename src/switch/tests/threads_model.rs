@@ -15,8 +15,7 @@ const PEOPLE: u8 = 8;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Somebody comes in, over a connection on this thread: one of his own, or one that
-    /// others use, too.
+    /// A member joins over a connection on this thread: a new one, or one shared with others.
     Join(u8, u16, bool),
     Send(u8, u16),
     /// To everybody's first neighbour.
@@ -24,7 +23,7 @@ enum Step {
     /// The next chunk of a large message.
     Chunk(u8, u32),
     Leave(u8),
-    /// The connection fails, for all who are on it.
+    /// The connection fails, for every session on it.
     Vanish(u8),
     /// The peer gets another path, and connects to this thread.
     Move(u8, u16),
@@ -87,13 +86,13 @@ struct Model {
     /// Nothing may be lost to slowness.
     strict: bool,
     listeners: Vec<Place>,
-    /// What each of them has heard: of large messages the first octets.
+    /// The texts each of them has heard; of large messages the first octets.
     order: Vec<Vec<String>>,
     members: Vec<Member>,
     /// Connections that several use, by thread.
     shared: Vec<Option<Place>>,
     sent: u32,
-    /// What was said to somebody alone.
+    /// The texts sent to each member privately.
     private: BTreeMap<u8, Vec<String>>,
 }
 
@@ -167,7 +166,7 @@ impl Model {
         self.look();
     }
 
-    /// What the listeners have heard, and who is bound by now.
+    /// Updates the listeners' texts and the members that are bound.
     fn look(&mut self) {
         for (listener, order) in self.listeners.iter().zip(&mut self.order) {
             let chunks = self.world.stage(listener.0).chunks(listener.1);
@@ -299,7 +298,7 @@ impl Model {
         self.world.collect(owner);
     }
 
-    /// Somebody has gone: what came must be right as far as it goes.
+    /// A member has gone: the messages it received must be correct as far as they go.
     fn leave(&mut self, who: u8) {
         let Some(index) = self.index(who) else { return };
         let member = self.members.swap_remove(index);
@@ -336,7 +335,7 @@ impl Model {
 
     fn move_peer(&mut self, who: u8, thread: Thread) {
         let Some(index) = self.index(who) else { return };
-        // Nobody tells a bind that was late from the one that the last path is for.
+        // A late bind cannot be told from one for the last path.
         if !self.members[index].bound {
             return;
         }
@@ -390,7 +389,7 @@ impl Model {
         let (private, said): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(text, _)| text.starts_with('P'));
         let private: Vec<_> = private.into_iter().map(|(text, _)| text).collect();
-        // What comes from different connections has no order.
+        // Messages from different connections have no order.
         let expected = self.private.get(&member.who).map_or(&[][..], Vec::as_slice);
         let mut last = BTreeMap::new();
         for text in &private {
@@ -410,7 +409,7 @@ impl Model {
         for (text, flag) in &large {
             let whole = text.len() > 150_000;
             assert!(*flag != Some('$') || whole, "a whole message is whole");
-            // What a peer that moved has not taken by then is lost with the connection.
+            // Output that a peer has not accepted when it moves is lost with the connection.
             let ends = flag.is_some() || member.moved > 0;
             assert!(!stays || ends, "a SEND that is never ended");
         }
@@ -426,7 +425,7 @@ impl Model {
         let in_order = small
             .iter()
             .all(|text| rest.any(|(_, other)| *other == text));
-        // The listener may not have got yet what went to others first.
+        // The listener may not have yet what others got first.
         assert!(
             !stays || in_order,
             "{}: nothing twice, one order",
@@ -442,7 +441,7 @@ impl Model {
             .filter(|text| !small.contains(text))
             .collect();
         assert!(missing.is_empty(), "{} misses {missing:?}", member.name);
-        // Without a gap: what came first was followed by all the rest.
+        // No gap: every message after the first one arrived.
         let first = small.first().and_then(|first| {
             let mut others = others.iter();
             others.position(|(_, text)| *text == first)
@@ -457,14 +456,14 @@ impl Model {
             self.block(who, false);
         }
         self.world.settle();
-        // Who waits for a slow reader does so no longer.
+        // Speakers stop waiting for a slow reader.
         for _ in 0..4 {
             self.pass(Duration::from_secs(3));
             self.world.settle();
         }
         self.look();
         let mut members = std::mem::take(&mut self.members);
-        // A connection whose first session is unknown closes, for all who would use it.
+        // A connection whose first session is unknown closes, for every session that would use it.
         members.retain(|member| member.since.is_some() || self.is_open(member.place));
         // Large messages that never ended end with their senders.
         for owner in 0..2 {
@@ -490,7 +489,7 @@ fn path(name: &str, moved: u32) -> String {
     }
 }
 
-/// What stands in SENDs along a path, or in all.
+/// The texts in SENDs along a path, or in all SENDs.
 fn heard(chunks: &[Chunk], to: Option<&str>) -> Vec<Heard> {
     let mine = |chunk: &&Chunk| {
         let head = chunk.head.as_ref().unwrap();
@@ -507,7 +506,7 @@ fn heard(chunks: &[Chunk], to: Option<&str>) -> Vec<Heard> {
         .collect()
 }
 
-/// What tells a message from all others.
+/// The part of a text that distinguishes its message.
 fn mark(text: &str) -> String {
     text.chars().take(20).take_while(|it| *it != 'x').collect()
 }
@@ -525,8 +524,8 @@ proptest! {
         model.finish();
     }
 
-    /// Little memory: what is lost is lost for slow receivers, in order and nothing twice;
-    /// nobody waits for ever.
+    /// With little memory, only slow receivers lose messages. The rest arrives in order and once,
+    /// and no speaker waits for ever.
     #[test]
     fn slow_receivers_on_any_thread_cost_themselves_only(steps in steps()) {
         let mut model = Model::new(64 * 1024, false);

@@ -1,4 +1,4 @@
-//! Who is written to when there is more to write than one turn takes.
+//! The order of writes when there is more output than one turn takes.
 
 use super::*;
 
@@ -85,7 +85,7 @@ fn after_a_panic_everybody_has_a_turn() {
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let text = send("alice", "tid12345", &[], &cpim("alice", "hi"));
     stage.switch.received(stage.now, alice, text.as_bytes());
-    // It was lost who has something to write.
+    // The list of connections with output is lost.
     stage.switch.turns = Default::default();
     stage.pump();
     assert!(stage.raw(bob).is_empty());

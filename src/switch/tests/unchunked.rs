@@ -5,7 +5,7 @@ use super::*;
 
 const PIECE: usize = 10_000;
 
-/// Alice and Carol, and Bob, whose client ends its session on chunks.
+/// Alice and Carol, and Bob, whose client ends its session when a message arrives in chunks.
 fn trio() -> (Stage, ConnectionId, ConnectionId, ConnectionId) {
     let mut stage = Stage::new();
     let alice = stage.join("alice");

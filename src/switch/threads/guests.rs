@@ -1,12 +1,12 @@
 //! Sessions whose connection lives on another thread than the owner of their room.
 //!
-//! A session is admitted by the owner. When a connection on another thread names it, that
-//! thread claims it and decodes nothing more of the connection until it has come, so that
-//! nothing is done out of order. It moves there whole; what stays is who it is, where, and
-//! what it takes. It comes back only when its peer gets another path.
+//! The owner admits a session. When a connection on another thread names the session, that thread
+//! claims it and stops decoding the connection until the session has arrived, so that order is
+//! kept. The session moves there as a whole; its identity, location and capabilities also stay with
+//! the owner. It comes back only when its peer gets another path.
 //!
-//! What it says is counted for its connection until the owner has put it in order (or it has
-//! reached the one it is for): a connection is not read while that is more than
+//! A guest's messages count for its connection until the owner has ordered them (or, for a private
+//! one, until it has reached its receiver). The connection is not read while they exceed
 //! `MAX_UNORDERED`.
 
 use std::borrow::Cow;
@@ -26,16 +26,16 @@ use crate::switch::threads::parcel::{Answer, Back, Newcomer, Parcel, Wish};
 use crate::time::Moment;
 use crate::wire::msrp::{Path, TransactionIds, UseNickname};
 
-/// Members of a room above which those who come are spread over the threads: enough that a
-/// message costs more than to pass it on.
+/// Number of members of a room above which newcomers are spread over the threads: enough that a
+/// message costs more than passing it on.
 const SPREAD_FROM: usize = match cfg!(test) {
     false => 500,
     true => 4,
 };
 
 impl Switch {
-    /// Chooses a thread for the connection of a session that has just been admitted: members
-    /// of a large room are spread.
+    /// Chooses a thread for the connection of a newly admitted session: members of a large room are
+    /// spread.
     pub(in crate::switch) fn place(&mut self, key: SessionKey) {
         let Some((room, session)) = self.rooms.with_session(key) else {
             return;
@@ -48,8 +48,8 @@ impl Switch {
         }
     }
 
-    /// A connection here names a session that is not here: nothing more of it is decoded
-    /// until that is settled.
+    /// Claims a session that a connection here has named and that is elsewhere. Decoding of the
+    /// connection stops until the claim is settled.
     pub(in crate::switch) fn seek(
         &mut self,
         now: Moment,
@@ -72,7 +72,7 @@ impl Switch {
             .post(owner, Parcel::Claim(session, id, security));
     }
 
-    /// A connection names a session of ours, and waits.
+    /// A connection elsewhere claims a session of ours, and waits.
     pub(in crate::switch) fn claimed(
         &mut self,
         now: Moment,
@@ -110,7 +110,7 @@ impl Switch {
         self.exchange.post(by.thread, parcel);
     }
 
-    /// What becomes of a claim that brings no session.
+    /// Handles a claim that was refused.
     pub(in crate::switch) fn answered(&mut self, now: Moment, id: ConnectionId, answer: Answer) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -125,7 +125,7 @@ impl Switch {
         self.connections.found(id);
     }
 
-    /// A session goes to the connection that has claimed it.
+    /// Moves a session to the connection that claimed it.
     fn move_to(&mut self, by: Speaker, key: SessionKey) {
         let ids = TransactionIds::new(&mut *self.entropy);
         self.rooms.welcome(key);
@@ -155,7 +155,7 @@ impl Switch {
         self.release_speakers(key.room);
     }
 
-    /// A session comes for a connection here that has named it.
+    /// A claimed session arrives for a connection here.
     pub(in crate::switch) fn comes(
         &mut self,
         now: Moment,
@@ -190,7 +190,7 @@ impl Switch {
         self.connections.found(id);
     }
 
-    /// A session of ours has ended where it was.
+    /// A session of ours has ended on another thread.
     pub(in crate::switch) fn left(
         &mut self,
         now: Moment,
@@ -202,15 +202,15 @@ impl Switch {
             return;
         };
         match session.recalled {
-            // It has not: it waits for another connection.
+            // It has not ended: it waits for another connection.
             Some(_) => self.back(now, key, Back::default()),
             None if session.leaving => {}
             None => self.end(now, key, cause),
         }
     }
 
-    /// The peer of a session that is elsewhere has another path: it is to wait here for its
-    /// next connection.
+    /// The peer of a session on another thread has a new path: calls the session back to wait here
+    /// for its next connection.
     pub(in crate::switch) fn recall_session(&mut self, key: SessionKey, dial: Option<Dial>) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -231,8 +231,8 @@ impl Switch {
         }
     }
 
-    /// A session that was called back has got yet another path: whoever has named it
-    /// meanwhile had the one before.
+    /// A session that was called back has got yet another path: connections that have named it
+    /// meanwhile used the previous one.
     pub(in crate::switch) fn refuse_claimants(&mut self, now: Moment, key: SessionKey) {
         let Some(session) = self.rooms.session_mut(key) else {
             return;
@@ -247,7 +247,7 @@ impl Switch {
         }
     }
 
-    /// A guest goes back to the owner of its room.
+    /// Returns a guest to the owner of its room.
     pub(in crate::switch) fn go_back(&mut self, now: Moment, from: Thread, session: &SessionId) {
         let Some(key) = self.rooms.guest(from, session) else {
             return;
@@ -270,7 +270,7 @@ impl Switch {
         };
         let parcel = Parcel::Back(session.said_as, back);
         self.exchange.post(from, parcel);
-        // The owner need not be told that it has left.
+        // The owner needs no notice of its leaving.
         session.home = None;
         self.rooms.guests -= 1;
         self.end(now, key, None);
@@ -300,7 +300,7 @@ impl Switch {
         self.settle_claims(now, &name, *recalled);
     }
 
-    /// Those who have named a session while it could not be had.
+    /// Answers the connections that named a session while it was not available.
     pub(in crate::switch) fn settle_claims(
         &mut self,
         now: Moment,
@@ -315,7 +315,7 @@ impl Switch {
         }
     }
 
-    /// The focus says more about a guest.
+    /// The focus amends a guest.
     pub(in crate::switch) fn amended(
         &mut self,
         now: Moment,
@@ -336,7 +336,7 @@ impl Switch {
         }
     }
 
-    /// A message that a guest has said goes to the owner of the room.
+    /// Passes a guest's message to the owner of the room.
     pub(in crate::switch) fn pass_to_owner(
         &mut self,
         id: ConnectionId,
@@ -360,7 +360,7 @@ impl Switch {
         self.exchange.post(owner, parcel);
     }
 
-    /// Whether a session says something there, or did before it was called back.
+    /// Whether a session speaks there, or did before it was called back.
     pub(in crate::switch) fn speaks_on(&self, key: SessionKey, speaker: Speaker) -> bool {
         self.rooms.session(key).is_some_and(|session| {
             let recalled = session.recalled.as_ref();
@@ -368,7 +368,7 @@ impl Switch {
         })
     }
 
-    /// A message of a session of ours that lives on another thread has its turn.
+    /// Processes a message of a session of ours that lives on another thread.
     pub(in crate::switch) fn take_said(&mut self, now: Moment, from: Thread, said: Utterance) {
         let speaker = said.speaker(from);
         self.exchange.serving = Some(Credit {
@@ -394,7 +394,7 @@ impl Switch {
         self.done(credit);
     }
 
-    /// A guest wants a nickname.
+    /// Passes a guest's NICKNAME to the owner.
     pub(in crate::switch) fn pass_wish(
         &mut self,
         id: ConnectionId,
@@ -412,7 +412,7 @@ impl Switch {
         self.exchange.post(owner, Parcel::Wishes(Box::new(wish)));
     }
 
-    /// A session of ours that lives on another thread wants a nickname.
+    /// Processes a NICKNAME of a session of ours that lives on another thread.
     pub(in crate::switch) fn wished(&mut self, now: Moment, from: Thread, wish: Wish) {
         self.hear_out(now, wish.session);
         let speaker = Speaker {
@@ -435,8 +435,8 @@ impl Switch {
         self.done(credit);
     }
 
-    /// A message for one session alone. Who is elsewhere gets it there; until then it counts
-    /// for the connection it came on.
+    /// Delivers a message for one session, on whichever thread that lives. Until then the message
+    /// counts for the connection it came on.
     pub(in crate::switch) fn give_to(
         &mut self,
         now: Moment,

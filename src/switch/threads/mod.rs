@@ -1,10 +1,10 @@
-//! Several instances, one on each thread, and what they tell each other. A connection lives
-//! on one of them with all its sessions; a room is ordered by one of them, its owner.
+//! Communication between the instances, one on each thread. A connection lives on one of them with
+//! all its sessions. Each room has an owner, the instance that orders its messages.
 //!
-//! What one instance tells another arrives in the order in which it was said. How much of it
-//! is on its way is bounded by those who wait for it: a connection for what it has said
-//! (`guests`), the speakers of a room for its replicas (`replicas`), a large message for its
-//! slowest thread (`stream`). So nothing ever has to be dropped between two threads.
+//! Parcels from one instance to another arrive in order. The amount in transit is limited by
+//! pausing its source: a connection for its messages (`guests`), the speakers of a room for its
+//! replicas (`replicas`), a large message for its slowest thread (`stream`). So parcels never have
+//! to be dropped.
 
 pub(in crate::switch) mod guests;
 pub(in crate::switch) mod parcel;
@@ -23,21 +23,21 @@ use crate::switch::message::utterance::Utterance;
 use crate::switch::room::Room;
 use crate::switch::threads::parcel::Parcel;
 
-/// Where the sessions of all instances are found.
+/// The register of the sessions of all instances.
 pub trait Threads: Send {
-    /// The one that asks.
+    /// This instance.
     fn own(&self) -> Thread;
-    /// How many there are.
+    /// Number of instances.
     fn count(&self) -> u16;
-    /// The one that owns the room of a session.
+    /// The owner of the room of a session.
     fn owner(&self, session: &str) -> Option<Thread>;
-    /// A session's connection is to be placed there, and not with the owner of its room.
+    /// Places a session's connection on that thread rather than with the owner of its room.
     fn place(&self, session: &SessionId, on: Thread);
     /// A session has ended.
     fn forget(&self, session: &SessionId);
 }
 
-/// The only instance there is.
+/// The register of a single instance.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
@@ -55,11 +55,11 @@ impl Threads for Alone {
     fn forget(&self, _session: &SessionId) {}
 }
 
-/// What goes to one instance in one turn.
+/// The parcels for one instance in one turn.
 #[derive(Debug)]
 pub struct Post(Vec<Parcel>);
 
-/// What goes to other instances, and what has come from them.
+/// Parcels to other instances, and those that arrived from them.
 pub(in crate::switch) struct Exchange {
     pub(in crate::switch) threads: Box<dyn Threads>,
     pub(in crate::switch) own: Thread,
@@ -67,7 +67,7 @@ pub(in crate::switch) struct Exchange {
     pub(in crate::switch) arrived: VecDeque<(Thread, Parcel)>,
     /// Connections elsewhere with sessions of our rooms, and how many.
     pub(in crate::switch) abroad: HashMap<Speaker, usize>,
-    /// For whom something is done at the moment, and what that counts.
+    /// The connection that current work is done for, and the octets it counts.
     pub(in crate::switch) serving: Option<Credit>,
 }
 
@@ -83,7 +83,7 @@ impl Exchange {
         }
     }
 
-    /// To another instance.
+    /// Queues a parcel for another instance.
     pub(in crate::switch) fn post(&mut self, to: Thread, parcel: Parcel) {
         let index = usize::from(to.0);
         if self.outgoing.len() <= index {
@@ -94,20 +94,20 @@ impl Exchange {
         }
     }
 
-    /// What is to go to another thread, all of it at once.
+    /// The parcels for one other thread, all at once.
     pub(in crate::switch) fn next_post(&mut self) -> Option<(Thread, Post)> {
         let mut outgoing = (0..).zip(&mut self.outgoing);
         let (thread, parcels) = outgoing.find(|(_, parcels)| !parcels.is_empty())?;
         Some((Thread(thread), Post(std::mem::take(parcels))))
     }
 
-    /// It has come from another thread.
+    /// Takes parcels from another thread.
     pub(in crate::switch) fn arrive(&mut self, from: Thread, Post(parcels): Post) {
         let parcels = parcels.into_iter().map(|parcel| (from, parcel));
         self.arrived.extend(parcels);
     }
 
-    /// Messages that had to wait come before everything else.
+    /// Puts waiting messages before everything else.
     pub(in crate::switch) fn arrive_again(&mut self, said: VecDeque<(Thread, Utterance)>) {
         for (from, said) in said.into_iter().rev() {
             let parcel = Parcel::Said(Box::new(said));
@@ -115,7 +115,7 @@ impl Exchange {
         }
     }
 
-    /// A connection here.
+    /// The global name of a connection here.
     pub(in crate::switch) fn here(&self, connection: ConnectionId) -> Speaker {
         Speaker {
             thread: self.own,
@@ -133,7 +133,7 @@ impl Exchange {
         }
     }
 
-    /// Whether somebody who spoke on a connection may still be behind it.
+    /// Whether a connection on which a message came may still have its speaker.
     pub(in crate::switch) fn lives(&self, speaker: Speaker, connections: &Connections) -> bool {
         match speaker.thread == self.own {
             true => connections

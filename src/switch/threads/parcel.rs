@@ -1,4 +1,4 @@
-//! What one thread tells another.
+//! Messages between threads.
 
 use std::sync::Arc;
 
@@ -14,38 +14,38 @@ use crate::switch::message::utterance::Utterance;
 use crate::switch::room::session::Session;
 use crate::switch::security::Security;
 
-/// What one instance tells another. Sessions, rooms and streams are the receiver's in what
-/// goes to the owner of a room; in what comes from one they are the owner's.
+/// A message from one instance to another. Keys of sessions, rooms and streams are always those of
+/// the room's owner, whether it receives the parcel or sends it.
 #[derive(Debug)]
 pub(in crate::switch) enum Parcel {
     /// A connection names a session of yours, and is not decoded until [`Parcel::Claimed`].
     Claim(SessionId, ConnectionId, Security),
-    /// Somebody whose session is here has said something.
+    /// A session of yours, which lives here, has sent a message.
     Said(Box<Utterance>),
-    /// The same of a nickname.
+    /// Such a session has sent a NICKNAME.
     Wishes(Box<Wish>),
     /// The session has ended here.
     Left(SessionKey, Option<LossCause>),
-    /// It is no more here, as was asked for.
+    /// The session has gone back, as requested.
     Back(SessionKey, Back),
-    /// So many octets of a room's messages wait for nobody here any more.
+    /// This many octets of a room's messages are delivered here.
     Taken(RoomKey, usize),
 
-    /// What becomes of a claim.
+    /// The answer to a claim that brings no session.
     Claimed(ConnectionId, Answer),
     /// The session is yours, for the connection that claimed it.
     Comes(ConnectionId, Box<Newcomer>),
-    /// The focus says this of it; there may be something to tell it.
+    /// The focus amends the session; it may include a status text for it.
     Amended(Box<Admission>, Option<Box<str>>),
     /// The room's rules have changed.
     Policy(RoomKey, RoomPolicy),
-    /// It ends in good order.
+    /// End the session in good order.
     Expel(SessionId),
-    /// It is in its room no more, and is to stay a moment.
+    /// It has left its room; its connection stays for a moment.
     Part(SessionId),
-    /// It is to be told this.
+    /// Deliver this status text to it.
     Tell(SessionId, Box<str>),
-    /// It is to come back: its peer has another path now.
+    /// Send it back: its peer has another path now.
     Recall(SessionId),
     /// A message to a room.
     Entry(RoomKey, Arc<Entry>),
@@ -53,36 +53,36 @@ pub(in crate::switch) enum Parcel {
     Private(SessionId, Arc<Entry>, Option<Credit>),
     /// Octets for a connection there.
     Reply(ConnectionId, Vec<u8>),
-    /// So many octets of what it said are where they belong.
+    /// This many octets of its messages are delivered.
     Done(ConnectionId, usize),
-    /// The room it speaks in is behind: it is not to be read.
+    /// The room it speaks in is behind: do not read it.
     Hold(ConnectionId),
-    /// It may go on.
+    /// Read it again.
     Resume(ConnectionId),
-    /// What it said could not be dealt with.
+    /// The processing of its message failed.
     Failed(ConnectionId),
 
-    /// A large message begins, from a session here.
+    /// A large message of a session here begins.
     Opens(StreamKey, Box<Opens>),
-    /// It is in order.
+    /// The owner accepts it.
     Accepted(StreamKey),
-    /// It is not.
+    /// The owner refuses it.
     Refused(StreamKey, Code),
-    /// Everything of it has come.
+    /// It is complete.
     Ended(StreamKey, Box<Ended>),
     /// A large message begins in a room.
     Begins(StreamKey, Arc<Beginning>),
-    /// The next octets of either.
+    /// The next octets of a large message, to or from the owner.
     Piece(StreamKey, Bytes),
-    /// Its sender waits for those who are behind, who certainly are there, or may be.
+    /// Its sender waits for receivers that are behind, which you certainly have or may have.
     Waits(StreamKey, bool),
-    /// Somebody is behind with it.
+    /// A receiver here is behind with it.
     Behind(StreamKey),
-    /// There is no more of the room's.
+    /// The room's large message has ended.
     Whole(StreamKey),
-    /// The rest will not come.
+    /// The rest will not arrive.
     Aborted(StreamKey),
-    /// So many octets wait for nobody here any more.
+    /// This many octets are delivered here.
     Passed(StreamKey, u64),
 }
 
@@ -95,18 +95,18 @@ pub(in crate::switch) struct Newcomer {
     pub(in crate::switch) policy: RoomPolicy,
 }
 
-/// Why a claim brings no session.
+/// The reason why a claim brings no session.
 #[derive(Debug)]
 pub(in crate::switch) enum Answer {
-    /// The request that named it is to be answered so.
+    /// Answer the request that named it with this code.
     Refused(SessionId, Code),
-    /// The certificate is not its peer's (C70).
+    /// The certificate does not match the peer's fingerprints (C70).
     Imposter,
-    /// What kept it is over: it is to be named again.
+    /// The obstacle is gone: claim it again.
     Again,
 }
 
-/// What waits for a session that comes back.
+/// Output queued for a session while it comes back.
 #[derive(Debug, Default)]
 pub(in crate::switch) struct Back {
     pub(in crate::switch) own: Vec<Arc<Entry>>,
@@ -123,8 +123,7 @@ pub(in crate::switch) struct Wish {
     pub(in crate::switch) nickname: Option<Box<str>>,
 }
 
-/// A large message of a session that lives elsewhere, as far as it must be known for it to
-/// begin.
+/// The data with which a large message of a session that lives elsewhere begins.
 #[derive(Debug)]
 pub(in crate::switch) struct Opens {
     pub(in crate::switch) session: SessionKey,
@@ -137,14 +136,14 @@ pub(in crate::switch) struct Opens {
 #[derive(Debug)]
 pub(in crate::switch) struct Ended {
     pub(in crate::switch) connection: ConnectionId,
-    /// Of the chunk that ends it, which is answered.
+    /// The head of the chunk that ends it, which is answered.
     pub(in crate::switch) last: KeptHead,
-    /// Of the chunk that came first, if a report is wanted.
+    /// The head of the chunk that came first, if a report is wanted.
     pub(in crate::switch) first: Option<KeptHead>,
     pub(in crate::switch) shift: u64,
 }
 
-/// A large message as its receivers' threads must know it when it begins.
+/// The data with which a large message begins on its receivers' threads.
 #[derive(Debug)]
 pub(in crate::switch) struct Beginning {
     pub(in crate::switch) room: RoomKey,
@@ -153,7 +152,7 @@ pub(in crate::switch) struct Beginning {
     pub(in crate::switch) announced: Option<u64>,
     pub(in crate::switch) wrapped_type: Box<[u8]>,
     pub(in crate::switch) is_text: bool,
-    /// For who reads plain text: what stands in front, and where the text begins.
+    /// For plain-text clients: the text to put in front, and the offset where the content begins.
     pub(in crate::switch) opening: Box<str>,
     pub(in crate::switch) content: u64,
 }

@@ -1,9 +1,9 @@
-//! A room on several threads: its owner sends each message once to every thread that has
-//! members of it, where a replica holds it for them.
+//! Rooms with members on several threads. The owner sends each message once to every thread that
+//! has members of the room, where a replica holds it for them.
 //!
-//! The owner knows how much of it waits there, and whoever speaks waits for a replica that
-//! is behind as for a member (`backpressure`). A replica leaves behind whom nobody should
-//! wait for, as the owner does with its own members.
+//! The owner knows how much is queued at each replica, and speakers wait for a replica that is
+//! behind as they do for a member (`backpressure`). A replica gives up waiting for its stragglers,
+//! as the owner does for its own.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::switch::threads::parcel::Parcel;
 use crate::time::Moment;
 
 impl Switch {
-    /// Something that was sent to a replica waits for nobody there any more.
+    /// A replica has delivered octets sent to it.
     pub(in crate::switch) fn replica_took(&mut self, from: Thread, key: RoomKey, octets: usize) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;
@@ -40,7 +40,7 @@ impl Switch {
         }
     }
 
-    /// A message to a room of which members are here.
+    /// A message for a room that has members here.
     pub(in crate::switch) fn replicate(
         &mut self,
         now: Moment,
@@ -49,12 +49,12 @@ impl Switch {
         entry: Arc<Entry>,
     ) {
         let Some(key) = self.rooms.replica(from, original) else {
-            // The last of them has just left.
+            // The last member has just left.
             let parcel = Parcel::Taken(original, entry.cost());
             return self.exchange.post(from, parcel);
         };
         self.append(now, key, entry);
-        // The owner waits from half an outbox on, of which it may not know a step.
+        // The owner starts to wait at half an outbox, and may lack one report.
         let behind = self.config.outbox_bytes / 2 - self.config.outbox_bytes / STEP;
         let room = self.rooms.get(key);
         if room.is_some_and(|room| room.log.octets() > behind || room.held.stragglers > 0) {
@@ -62,8 +62,8 @@ impl Switch {
         }
     }
 
-    /// Tells the owner what is taken, if that is so much: all but what waits for somebody it
-    /// should wait for.
+    /// Reports delivered octets to the owner once there are enough. Octets queued for members that
+    /// the owner should wait for do not count as delivered.
     pub(in crate::switch) fn report_taken(&mut self, key: RoomKey, waiting: u64, least: usize) {
         let Some(room) = self.rooms.get_mut(key) else {
             return;

@@ -1,18 +1,18 @@
-//! What has come from other threads, and what goes to a connection wherever it lives.
+//! Handling of parcels from other threads, and output for a connection on any thread.
 
 use crate::switch::Switch;
 use crate::switch::ids::{Credit, Speaker, Thread};
 use crate::switch::threads::parcel::Parcel;
 use crate::time::Moment;
 
-/// Parcels that are dealt with before what they brought is written.
+/// Limit of parcels handled before their output is written.
 const PARCELS: usize = 256;
 
 impl Switch {
-    /// Deals with some of what has come, as long as nothing should be written first.
+    /// Handles parcels that have arrived, until output should be written first.
     pub fn take_in(&mut self, now: Moment) {
         for _ in 0..PARCELS {
-            // What is there is written first: a fast reader must lose nothing.
+            // Existing output is written first: a fast reader must lose nothing.
             if self.exchange.arrived.is_empty() || self.pressed() {
                 break;
             }
@@ -86,7 +86,7 @@ impl Switch {
         }
     }
 
-    /// Octets for a connection, wherever it lives.
+    /// Queues octets for a connection on any thread.
     pub(in crate::switch) fn reply_to(&mut self, to: Speaker, write: impl FnOnce(&mut Vec<u8>)) {
         if to.thread == self.exchange.own {
             return self.connections.reply(to.connection, write);
@@ -99,7 +99,7 @@ impl Switch {
         }
     }
 
-    /// What was said is where it belongs.
+    /// A message is delivered: its octets no longer count for the speaker's connection.
     pub(in crate::switch) fn done(&mut self, credit: Option<Credit>) {
         let Some(Credit { speaker, octets }) = credit else {
             return;
@@ -122,7 +122,7 @@ impl Switch {
         }
     }
 
-    /// One reason less not to read a connection, wherever it lives.
+    /// Removes one reason not to read a connection, on any thread.
     pub(in crate::switch) fn let_go_on(&mut self, speaker: Speaker) {
         match speaker.thread == self.exchange.own {
             true => self.connections.resume(speaker.connection),
@@ -133,7 +133,7 @@ impl Switch {
         }
     }
 
-    /// A panic has interrupted something: it costs the connection it was done for.
+    /// A panic has interrupted work: it costs the connection that the work was for.
     pub(in crate::switch) fn fail_served(&mut self) {
         let own = self.exchange.own;
         if let Some(Credit { speaker, .. }) = self.exchange.serving.take()

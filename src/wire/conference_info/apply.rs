@@ -2,20 +2,20 @@
 
 use super::model::*;
 
-/// What a received document did.
+/// The effect of a received document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It replaced what was known.
+    /// It replaced the known state.
     Full,
-    /// It was merged into what was known.
+    /// It was merged into the known state.
     Partial,
     /// The conference has ceased to exist: unsubscribe.
     Ended,
-    /// It is not newer than what is known.
+    /// It is not newer than the known state.
     Ignored,
 }
 
-/// Why a partial document cannot be used: refresh the subscription to get a full one.
+/// The reason why a partial document cannot be used: refresh the subscription to get a full one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// Documents are missing between the two versions.
@@ -26,16 +26,16 @@ pub enum ApplyError {
         /// The version that came.
         received: u32,
     },
-    /// There is nothing a partial document could change.
+    /// There is no full document to apply it to.
     #[error("a partial document before any full one")]
     NoFullState,
-    /// More users than we keep, or more endpoints of one.
+    /// More users than the limit, or more endpoints of one user.
     #[error("the roster has grown too large")]
     TooLarge,
 }
 
-/// Most users of a roster that is kept, and most endpoints of a user; a notifier of ours
-/// admits 1000 (`max_participants`).
+/// Limit of users in a roster, and of endpoints of a user; our own notifier admits 1000
+/// (`max_participants`).
 pub const MAX_USERS: usize = 10_000;
 
 /// Brings `local` up to date with a document received on the same subscription. A new
@@ -64,7 +64,7 @@ pub fn apply(local: &mut Option<Document>, received: Document) -> Result<Applied
             }
             let merged = merge(known, received);
             if merged.is_err() {
-                // Half of a document is nothing a later one could be applied to.
+                // A later document could not be applied to half of this one.
                 *local = None;
             }
             merged.map(|()| Applied::Partial)
@@ -75,7 +75,7 @@ pub fn apply(local: &mut Option<Document>, received: Document) -> Result<Applied
 
 fn merge(known: &mut Document, received: Document) -> Result<(), ApplyError> {
     known.version = received.version;
-    // None of these has a state of its own: they come whole (step 3.2).
+    // These have no state of their own and come whole (step 3.2).
     replace(&mut known.description, received.description);
     replace(&mut known.host_info, received.host_info);
     replace(&mut known.conference_state, received.conference_state);
@@ -161,7 +161,7 @@ fn update_endpoint(known: &mut Endpoint, received: Endpoint) {
     }
 }
 
-/// What a partial element does not mention stays.
+/// A partial element leaves unmentioned values unchanged.
 fn replace<T>(known: &mut Option<T>, received: Option<T>) {
     if received.is_some() {
         *known = received;

@@ -1,16 +1,16 @@
-//! What a subscriber who has one full document must be told to have another.
+//! The difference of two full documents, for a subscriber who has the first and needs the second.
 
 use super::model::*;
 use std::collections::{HashMap, HashSet};
 
-/// The partial document that makes `old` into `new` (both full) when [`super::apply`] is
-/// given it; `None` when nothing has changed.
+/// The partial document that turns `old` into `new` (both full) when [`super::apply`] is given it;
+/// `None` when nothing has changed.
 ///
-/// Only changed users appear, as `partial` users that hold their changed endpoints in full;
-/// new users in full, users and endpoints that are gone as `deleted`. What a partial
-/// document cannot say (that a description or a name is there no more) comes in full. The
-/// version is the one after `old`'s; `new`'s does not count. The order of users and
-/// endpoints carries no meaning.
+/// It lists changed users only. A user with changed endpoints is `partial` and holds those
+/// endpoints in full; a new user is full; users and endpoints that are gone are `deleted`. A
+/// removed description or name cannot be expressed in a partial document, so it comes as a full
+/// one. The version is that of `old` plus one; the version of `new` is ignored. The order of users
+/// and endpoints carries no meaning.
 pub fn diff(old: &Document, new: &Document) -> Option<Document> {
     let version = old.version.wrapping_add(1);
     let frame = |state| Document {
@@ -111,7 +111,7 @@ fn user(old: &User, new: &User) -> Option<User> {
             gone,
         ),
     };
-    // Endpoints in another order are no news.
+    // The order of endpoints is no change.
     let bare = User {
         entity: new.entity.clone(),
         state: State::Partial,
@@ -120,8 +120,8 @@ fn user(old: &User, new: &User) -> Option<User> {
     (partial != bare).then_some(partial)
 }
 
-/// The changes of one keyed list: what is new whole, what both have as `change` says, and
-/// `gone` for what is no more.
+/// The changes of one keyed list: new items whole, common items as `change` returns them, and
+/// `gone` for removed items.
 fn keyed<T: Clone>(
     old: &[T],
     new: &[T],

@@ -1,8 +1,8 @@
 //! `application/conference-info+xml` (RFC 4575): the document as a value, writing it full
 //! or partial, reading it, the difference of two, and applying a partial one (§4.6).
 //!
-//! Who may see what in it is decided before it gets here; no clock, no version counting
-//! (a version belongs to a subscription, §4.3).
+//! The caller decides who may see which parts. This module has no clock and does not count
+//! versions: a version belongs to a subscription (§4.3).
 
 mod apply;
 mod diff;

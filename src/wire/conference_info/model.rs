@@ -1,14 +1,14 @@
 //! The document as a value (RFC 4575 §5).
 
-/// What an element says about what its reader already has (§4.4).
+/// How an element relates to the state its reader already has (§4.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// All there is.
+    /// The whole state.
     #[default]
     Full,
-    /// Only what has changed.
+    /// Changes only.
     Partial,
-    /// Gone; such an element has no children.
+    /// Removed; such an element has no children.
     Deleted,
 }
 
@@ -34,7 +34,7 @@ pub struct Document {
     pub sidebars: Vec<UriEntry>,
 }
 
-/// `host-info` (§5.4): who is behind the conference.
+/// `host-info` (§5.4): the entity that hosts the conference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostInfo {
     /// The host's name.
@@ -48,11 +48,11 @@ pub struct HostInfo {
 /// `conference-description` (§5.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
-    /// What to call the conference.
+    /// The name of the conference.
     pub display_text: Option<String>,
-    /// What it is about.
+    /// The topic of the conference.
     pub subject: Option<String>,
-    /// Anything else about it.
+    /// Free text about the conference.
     pub free_text: Option<String>,
     /// Words without white space.
     pub keywords: Vec<String>,
@@ -60,7 +60,7 @@ pub struct Description {
     pub conf_uris: Vec<UriEntry>,
     /// `web-page`, `recording`, `event`; `grouptextchat` (§5.3.2, RFC 7106).
     pub service_uris: Vec<UriEntry>,
-    /// How many users may be in at once.
+    /// The maximum number of users at a time.
     pub maximum_user_count: Option<u32>,
     /// The media one can join with.
     pub available_media: Vec<MediaEntry>,
@@ -71,9 +71,9 @@ pub struct Description {
 pub struct UriEntry {
     /// The URI.
     pub uri: String,
-    /// Its name for people.
+    /// A display name.
     pub display_text: Option<String>,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct UriEntry {
 pub struct MediaEntry {
     /// The key that the `label` of an endpoint's media names.
     pub label: String,
-    /// Its name for people.
+    /// A display name.
     pub display_text: Option<String>,
     /// `type`: an SDP media name, such as `message`.
     pub kind: String,
@@ -93,11 +93,11 @@ pub struct MediaEntry {
 /// `conference-state` (§5.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConferenceState {
-    /// How many are in; may be more than are listed.
+    /// Number of users in the conference; may exceed the number listed.
     pub user_count: Option<u32>,
-    /// Whether somebody is in.
+    /// Whether the conference has participants.
     pub active: Option<bool>,
-    /// Whether nobody else may join.
+    /// Whether the conference is closed to further users.
     pub locked: Option<bool>,
 }
 
@@ -106,7 +106,7 @@ pub struct ConferenceState {
 pub struct Users {
     /// Full, partial or deleted.
     pub state: State,
-    /// By `entity`, which stands once only.
+    /// The users, with unique `entity` values.
     pub users: Vec<User>,
 }
 
@@ -119,8 +119,8 @@ pub struct User {
     pub state: State,
     /// The user's name.
     pub display_text: Option<String>,
-    /// `xcon:nickname`; whoever fills a document shows it as `display_text` too, because
-    /// few know the attribute.
+    /// `xcon:nickname`. The writer of a document also sets `display_text` to it, because few
+    /// clients know the attribute.
     pub nickname: Option<String>,
     /// Other URIs of the user.
     pub associated_aors: Vec<UriEntry>,
@@ -133,23 +133,23 @@ pub struct User {
 /// `endpoint` (§5.7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The key: the device's contact or GRUU, or what stands for it.
+    /// The key: the device's contact or GRUU, or a substitute for it.
     pub entity: String,
     /// Full, partial or deleted.
     pub state: State,
     /// Its name.
     pub display_text: Option<String>,
-    /// Who asked for it to be here (§5.7.2).
+    /// The user who asked for this endpoint to join (§5.7.2), with time and reason.
     pub referred: Option<ExecutionInfo>,
-    /// Where its call stands.
+    /// The state of its call.
     pub status: Option<EndpointStatus>,
-    /// How it came in.
+    /// How it joined.
     pub joining_method: Option<JoiningMethod>,
-    /// When, why and by whom.
+    /// Time, reason and originator of the joining.
     pub joining_info: Option<ExecutionInfo>,
-    /// How it went.
+    /// How it was disconnected.
     pub disconnection_method: Option<DisconnectionMethod>,
-    /// When, why and by whom.
+    /// Time, reason and originator of the disconnection.
     pub disconnection_info: Option<ExecutionInfo>,
     /// Its media, by `id`.
     pub media: Vec<Media>,
@@ -157,7 +157,7 @@ pub struct Endpoint {
     pub call_info: Option<CallInfo>,
 }
 
-/// `execution-type`: when, why and by whom something was done.
+/// `execution-type`: the time, reason and originator of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionInfo {
     /// `xs:dateTime` in UTC.
@@ -173,7 +173,7 @@ pub struct ExecutionInfo {
 pub struct Media {
     /// The key within the endpoint.
     pub id: String,
-    /// Its name for people.
+    /// A display name.
     pub display_text: Option<String>,
     /// `type`: `message`.
     pub kind: Option<String>,
@@ -210,7 +210,7 @@ macro_rules! words {
                 match self { $($name::$value => $text,)+ }
             }
 
-            /// `None` for what the schema does not know.
+            /// `None` for a value outside the schema.
             pub fn from_text(text: &str) -> Option<Self> {
                 match text { $($text => Some($name::$value),)+ _ => None }
             }

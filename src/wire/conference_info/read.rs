@@ -1,5 +1,5 @@
-//! Reading with bounds: no DTD, no entities but the predefined five, nothing fetched.
-//! Elements of other namespaces and values the schema does not know are passed over.
+//! Reading with bounds: no DTD, no entities except the predefined five, nothing fetched. Elements
+//! of other namespaces and values outside the schema are ignored.
 
 use super::model::*;
 use super::{NAMESPACE, XCON_NAMESPACE};
@@ -8,7 +8,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
 
-/// Why octets are no document of ours.
+/// The reason why octets cannot be read as such a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Not well-formed, or not UTF-8.
@@ -27,11 +27,11 @@ pub enum ReadError {
 
 /// Largest document read: as large as a SIP message on a stream (`sip::MAX_MESSAGE`).
 pub const MAX_OCTETS: usize = crate::wire::sip::MAX_MESSAGE;
-/// Most elements read: 1000 participants with two endpoints each have some 40,000.
+/// Limit of elements read: 1000 participants with two endpoints each have some 40,000.
 pub const MAX_ELEMENTS: usize = 100_000;
 /// Deepest nesting read; the schema without sidebars needs 8.
 pub const MAX_DEPTH: usize = 32;
-/// Most attributes of an element; the schema knows three, the rest are namespaces.
+/// Limit of attributes of an element; the schema has three, the rest are namespaces.
 const MAX_ATTRIBUTES: usize = 32;
 
 impl Document {
@@ -122,7 +122,7 @@ fn conference_state(element: &Element) -> ConferenceState {
     }
 }
 
-/// Users without a key cannot be told apart and are passed over.
+/// Ignores users without a key, because they cannot be told apart.
 fn users(element: &Element) -> Users {
     Users {
         state: element.state(),
@@ -173,8 +173,8 @@ fn execution(element: &Element) -> ExecutionInfo {
     }
 }
 
-/// Whether this is an `xs:dateTime`: what somebody else calls a time must not spoil
-/// documents of ours that repeat it.
+/// Whether this is an `xs:dateTime`. A malformed time from a peer must not invalidate our documents
+/// that repeat it.
 fn is_date_time(text: &str) -> bool {
     let number = |from: usize, shape: &[u8]| {
         let digits = text.get(from..from + 2)?;
@@ -302,7 +302,7 @@ struct Tree {
     open: Vec<Element>,
     root: Option<Element>,
     elements: usize,
-    /// Levels inside an element that is passed over.
+    /// Depth inside an element that is ignored.
     foreign: usize,
 }
 
@@ -401,7 +401,7 @@ impl Tree {
     }
 }
 
-/// The name we keep for a name of a namespace; `None` when it is not ours.
+/// Our name for a name of a namespace; `None` for a foreign one.
 fn local(namespace: &ResolveResult, name: &str) -> Option<String> {
     match namespace {
         ResolveResult::Bound(Namespace(NAMESPACE)) => Some(name.to_owned()),

@@ -1,4 +1,4 @@
-//! What is written is read again, and what is applied is what was diffed.
+//! Tests that reading inverts writing, and that applying a difference gives the new document.
 
 use super::*;
 use proptest::collection::vec;

@@ -1,5 +1,5 @@
-//! Writing: in the order of the schema (RFC 4575 §6) and always the same octets for the same
-//! values, for keys are compared octet-wise (§4.5).
+//! Writes elements in the order of the schema (RFC 4575 §6). Equal values always give equal octets,
+//! because keys are compared octet by octet (§4.5).
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::{NAMESPACE, XCON_NAMESPACE};
 use crate::wire::xml::{Xml, escape_uri, is_xml};
 
 impl Document {
-    /// The document as XML in UTF-8. What XML forbids is left out of texts, what a URI may
-    /// not hold is escaped in URIs.
+    /// The document as XML in UTF-8. Omits characters that XML forbids from texts, and escapes
+    /// those that a URI forbids.
     pub fn write(&self) -> String {
         self.template(None).with_version(self.version)
     }
 
-    /// The document for any version, to be written once for many subscriptions. `elements`
-    /// are written users: they stand in `users`, in its state, in place of its own.
+    /// The document without its version, to be written once for many subscriptions. `elements` are
+    /// written users: they replace the children of `users`, and keep its state.
     pub fn template(&self, elements: Option<&[UserElement]>) -> Template {
         let mut xml = Xml::document();
         let users = self.users.as_ref().filter(|_| self.state != State::Deleted);
@@ -128,8 +128,8 @@ impl State {
         }
     }
 
-    /// How this element stands in a parent of that state: all children of a full element
-    /// are full, and what is gone is not in it (§4.4). `None`: not at all.
+    /// The state of this element within a parent of that state: all children of a full element are
+    /// full and none is deleted (§4.4). `None`: leave it out.
     fn within(self, parent: State) -> Option<State> {
         match (parent, self) {
             (State::Full, State::Deleted) | (State::Deleted, _) => None,
@@ -319,7 +319,7 @@ fn write_call_info(xml: &mut Xml, call: &CallInfo) {
 }
 
 impl Xml {
-    /// `full` is what an absent attribute says.
+    /// `full` is the value of an absent attribute.
     fn state(&mut self, state: State) {
         if state != State::Full {
             self.attribute("state", state.as_str());

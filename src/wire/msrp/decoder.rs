@@ -30,7 +30,7 @@ impl Flag {
     }
 }
 
-/// What the octets mean. Everything borrows from the input.
+/// The meaning of a stretch of input. All fields borrow from the input.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A whole request.
@@ -42,17 +42,17 @@ pub enum Event<'a> {
         /// How it ends.
         flag: Flag,
     },
-    /// The head of a SEND with a body of which the end has not come yet.
+    /// The head of a SEND whose body is incomplete.
     Begin(Request<'a>),
     /// A piece of that body, not empty.
     Body(&'a [u8]),
-    /// The end of that body.
+    /// The end of the body.
     End(Flag),
     /// A whole response.
     Response(Response<'a>),
     /// A request to be answered 400; its rest will be skipped.
     Malformed(Malformed<'a>),
-    /// Octets without meaning: line ends between messages, the rest of a malformed request.
+    /// Octets without content: line ends between messages, the rest of a malformed request.
     Skipped,
 }
 
@@ -65,7 +65,7 @@ pub struct Decoded<'a> {
     pub event: Event<'a>,
 }
 
-/// The stream is lost: close the connection.
+/// The stream cannot be framed any more: close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No MSRP start line.
@@ -79,8 +79,8 @@ pub enum DecodeError {
 /// The longest end-line with its line end.
 const MAX_END_LINE: usize = 7 + MAX_FRAMED_IDENTIFIER + 1 + 2;
 
-/// The front of every body's end. Building a searcher costs as much as a short search, so
-/// one is kept; the transaction id is compared after it.
+/// The start of every end-line. Building a searcher costs as much as a short search, so one is
+/// kept; the transaction id is compared afterwards.
 static END_OF_BODY: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"\r\n-------"));
 
 /// Decodes one connection's input.
@@ -91,7 +91,7 @@ pub struct Decoder {
     scanned: usize,
 }
 
-/// Boxed: most connections stand between two messages.
+/// Boxed, because most connections are between two messages.
 #[derive(Clone, Debug, Default)]
 enum State {
     #[default]
@@ -100,11 +100,11 @@ enum State {
     Skip(Box<Reading>),
 }
 
-/// A body of which the end has not come.
+/// A body in progress.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     transaction: TransactionId,
-    /// Nothing of it has been given out yet.
+    /// None of it has been returned yet.
     fresh: bool,
 }
 
@@ -114,9 +114,9 @@ impl Decoder {
         Self::default()
     }
 
-    /// The first event of `input`, which starts where the last event ended; `None` when more
-    /// octets must come. What is left then is at most [`MAX_HEAD`] plus
-    /// [`MAX_NON_SEND_BODY`] plus an end-line.
+    /// The first event of `input`, which starts where the last event ended; `None` when more octets
+    /// are needed. The octets left over then number at most [`MAX_HEAD`] plus [`MAX_NON_SEND_BODY`]
+    /// plus an end-line.
     ///
     /// # Errors
     /// The stream cannot be framed any more; every further call fails the same way.
@@ -159,7 +159,7 @@ impl Decoder {
         Ok(decoded)
     }
 
-    /// Finds the blank line or the end-line, going on where the last call stopped.
+    /// Finds the blank line or the end-line, resuming where the last call stopped.
     fn head_end(
         &mut self,
         start: &StartLine<'_>,
@@ -252,7 +252,7 @@ impl Decoder {
         }
     }
 
-    /// Gives the malformed request out and skips the body that follows its head.
+    /// Returns the malformed request, and skips the body that follows its head.
     fn refuse<'a>(&mut self, malformed: Malformed<'a>, end: &HeadEnd) -> Decoded<'a> {
         self.state = State::Skip(Box::new(Reading {
             transaction: malformed.transaction,
@@ -288,7 +288,7 @@ impl Decoder {
         })
     }
 
-    /// Some of the body has been given out.
+    /// Part of the body has been returned.
     fn continues(&mut self) {
         if let State::Body(reading) | State::Skip(reading) = &mut self.state {
             reading.fresh = false;
@@ -318,7 +318,7 @@ impl Decoder {
 struct HeadEnd {
     /// The end of the header lines.
     block_end: usize,
-    /// What follows the blank line or the end-line.
+    /// Where the octets after the blank line or the end-line start.
     after: usize,
     /// The end-line's flag, if it ended the head.
     flag: Option<Flag>,
@@ -357,7 +357,7 @@ impl<'a> StartLine<'a> {
             };
         };
         if length > MAX_HEAD {
-            // As if it had come in pieces.
+            // The same limit as for a request that arrives in pieces.
             return Err(DecodeError::HeadTooLarge);
         }
         Self::parts(&input[PROTOCOL.len()..length - 2], length)
@@ -394,8 +394,8 @@ impl<'a> StartLine<'a> {
     }
 }
 
-/// A response has no body, so its end-line is looked for at once; what stands before it is
-/// left to whoever asks for a header.
+/// A response has no body, so its end-line is searched for at once. The header lines before it are
+/// parsed only on request.
 fn response<'a>(
     start: &StartLine<'a>,
     code: u16,
@@ -441,7 +441,7 @@ fn too_large<'a>(request: &Request<'a>) -> Malformed<'a> {
 enum Found {
     Yes(Flag, usize),
     No,
-    /// More octets will tell.
+    /// More octets are needed.
     Perhaps,
 }
 
@@ -482,7 +482,7 @@ enum BodyEnd {
         used: usize,
         flag: Flag,
     },
-    /// So many octets are surely body.
+    /// This many octets are certainly body.
     After(usize),
 }
 
@@ -521,7 +521,7 @@ impl Reading {
     }
 }
 
-/// The length of `body` without a tail that may grow into CRLF and seven hyphens.
+/// The length of `body` without a tail that may be the start of CRLF and seven hyphens.
 fn without_possible_end(body: &[u8]) -> usize {
     let needle = END_OF_BODY.needle();
     let tail = body.len() - body.len().min(needle.len() - 1);

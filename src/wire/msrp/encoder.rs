@@ -5,10 +5,10 @@ use crate::wire::{has_control, is_control};
 use bytes::BufMut;
 use memchr::memmem;
 
-/// Whether `body` holds seven hyphens and this transaction id: then another id must be taken
+/// Whether `body` contains seven hyphens followed by this transaction id. Then choose another id
 /// (RFC 4975 §7.1, C04).
 pub fn contains_end_line(body: &[u8], transaction: &TransactionId) -> bool {
-    // Random ids make this nearly always false, so the id alone is looked for first.
+    // With random ids this is nearly always false, so search for the id alone first.
     let id = transaction.as_bytes();
     memmem::find_iter(body, id).any(|place| body[..place].ends_with(b"-------"))
 }
@@ -38,8 +38,8 @@ pub fn body_headers(
     put_content_type(out, content_type);
 }
 
-/// Writes one head: start line and paths at once, then what is called, in that order.
-/// Control characters in values become spaces, so no value can end its line.
+/// Writes one head: the start line and paths at once, then the headers in the order of the calls.
+/// Control characters in values become spaces, so that no value can end its line.
 #[must_use = "a head ends with `body` or `end`"]
 pub struct HeadWriter<'b, B: BufMut> {
     out: &'b mut B,
@@ -47,7 +47,7 @@ pub struct HeadWriter<'b, B: BufMut> {
 }
 
 impl<'b, B: BufMut> HeadWriter<'b, B> {
-    /// Start line, To-Path and From-Path of a request. Paths are URIs apart by one space.
+    /// Start line, To-Path and From-Path of a request. URIs of a path are separated by one space.
     pub fn request(
         out: &'b mut B,
         transaction: &'b TransactionId,
@@ -151,7 +151,7 @@ impl<'b, B: BufMut> HeadWriter<'b, B> {
         put_content_type(self.out, content_type);
     }
 
-    /// The end-line at once: a message without body (C05).
+    /// Ends a message without body with its end-line (C05).
     pub fn end(self, flag: Flag) {
         end_line(self.out, self.transaction, flag);
     }

@@ -8,8 +8,8 @@ use super::head::{ByteRange, FailureReport, HeadError, Malformed, Method, Path, 
 use super::{MAX_FRAMED_IDENTIFIER, TransactionId, UseNickname};
 use crate::wire::{has_control, trimmed};
 
-/// What the header lines say so far. A bad line does not stop the reading: the paths and
-/// Failure-Report decide whether and where a 400 may go.
+/// The header fields read so far. Reading continues after a bad line: the paths and Failure-Report
+/// decide whether and where a 400 may go.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     to_path: Option<Path<'a>>,
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A line ends with CRLF; what else ends in LF holds a control character.
+    /// A line ends with CRLF; a bare LF counts as a control character within the line.
     fn lines(&mut self, text: &'a str) {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
@@ -88,11 +88,11 @@ impl<'a> Fields<'a> {
         if name.is_empty() || spaced || has_control(line.as_bytes()) {
             return self.fail(HeadError::Header);
         }
-        // One space belongs there (C02), none or several are read all the same.
+        // The grammar requires one space (C02); none or several are accepted.
         self.field(name, trimmed(value));
     }
 
-    /// Header names are read in any case: deployed clients write odd ones.
+    /// Header names are matched without case: deployed clients write odd ones.
     fn field(&mut self, name: &str, value: &'a str) {
         use HeadError as E;
         let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -165,8 +165,8 @@ fn set<T>(place: &mut Option<T>, value: Option<T>, error: HeadError) -> Result<(
     Ok(())
 }
 
-/// Longer Message-IDs than the grammar's are taken up to a UUID with ornaments: some clients
-/// write them, and nothing but equality depends on them.
+/// Accepts Message-IDs longer than the grammar's, up to the length of a decorated UUID: some
+/// clients write them, and they are only compared for equality.
 fn identifier(value: &str) -> Option<&str> {
     let fits = (1..=MAX_FRAMED_IDENTIFIER).contains(&value.len());
     (fits && value.bytes().all(|octet| octet.is_ascii_graphic())).then_some(value)

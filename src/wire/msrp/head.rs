@@ -150,17 +150,17 @@ impl<'a> Path<'a> {
         }
         (count > 0).then_some(Self(text))
     }
-    /// The value as written, fit to be written back.
+    /// The value as written, valid for writing again.
     pub fn as_str(&self) -> &'a str {
         self.0
     }
-    /// Its URIs, left to right.
+    /// The URIs, left to right.
     pub fn uris(&self) -> impl Iterator<Item = UriRef<'a>> + use<'a> {
         self.0
             .split_ascii_whitespace()
             .filter_map(|text| UriRef::parse(text).ok())
     }
-    /// How many URIs.
+    /// Number of URIs.
     pub fn count(&self) -> usize {
         self.0.split_ascii_whitespace().count()
     }
@@ -168,7 +168,7 @@ impl<'a> Path<'a> {
     pub fn first(&self) -> &'a str {
         self.0.split_ascii_whitespace().next().unwrap_or_default()
     }
-    /// The right-most URI, as text: of a From-Path the one who sent.
+    /// The right-most URI, as text: of a From-Path the sender.
     pub fn last(&self) -> &'a str {
         self.0
             .split_ascii_whitespace()
@@ -220,7 +220,7 @@ impl<'a> UseNickname<'a> {
     }
 }
 
-/// What stands between the quotes; only `\\\\` and `\\"` are escapes (RFC 4975 §9, `qd-esc`).
+/// The content of a quoted string; only `\\\\` and `\\"` are escapes (RFC 4975 §9, `qd-esc`).
 fn unquoted(text: &str) -> Result<Cow<'_, str>, NicknameError> {
     if !text.contains(['\\', '"']) {
         return Ok(Cow::Borrowed(text));
@@ -245,7 +245,7 @@ pub(super) fn lines(block: &str) -> impl Iterator<Item = (&str, &str)> {
         .split("\r\n")
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| {
-            // One space belongs there (C02); none or several are read all the same.
+            // The grammar requires one space (C02); none or several are accepted.
             (name, value.trim_matches([' ', '\t']))
         })
 }
@@ -299,7 +299,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A whole response; its headers are read only when asked for.
+/// A whole response; its headers are parsed only on request.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// Transaction id of the request.
@@ -312,7 +312,7 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Text only when somebody asks: most responses are read for their code alone.
+    /// Parsed only on request: most responses are read for their code alone.
     fn text(&self) -> &'a str {
         std::str::from_utf8(self.headers).unwrap_or_default()
     }
@@ -335,7 +335,7 @@ impl<'a> Response<'a> {
     }
 }
 
-/// What is wrong with a framed request.
+/// An error in a framed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// More than a transaction id and a method in the start line.
@@ -373,7 +373,7 @@ pub enum HeadError {
     BodyTooLarge,
 }
 
-/// A framed request that cannot be used: what is needed to answer 400 (C11).
+/// A framed request that cannot be used, with the data needed to answer 400 (C11).
 #[derive(Clone, Copy, Debug)]
 pub struct Malformed<'a> {
     /// Transaction id.
@@ -382,10 +382,10 @@ pub struct Malformed<'a> {
     pub method: Method<'a>,
     /// To-Path, if readable.
     pub to_path: Option<Path<'a>>,
-    /// From-Path, if readable; without it there is nobody to answer.
+    /// From-Path, if readable; without it an answer has no destination.
     pub from_path: Option<Path<'a>>,
     /// `No` forbids the 400 (C42).
     pub failure_report: FailureReport,
-    /// The first thing that is wrong.
+    /// The first error found.
     pub error: HeadError,
 }

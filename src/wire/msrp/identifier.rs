@@ -5,7 +5,7 @@ use crate::entropy::{Entropy, token};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// Characters of five random bits each: 65 bits, one more than RFC 4975 §7.1 asks (C06).
+/// Characters of five random bits each: 65 bits, one more than RFC 4975 §7.1 requires (C06).
 const RANDOM_CHARACTERS: usize = 13;
 
 /// A transaction id, inline and `Copy`.
@@ -34,7 +34,7 @@ impl TransactionId {
         })
     }
 
-    /// A fresh one of more than 64 random bits (§7.1).
+    /// A fresh id of more than 64 random bits (§7.1).
     pub fn random(entropy: &mut (impl Entropy + ?Sized)) -> Self {
         TransactionIds::new(entropy).id(0)
     }
@@ -86,9 +86,9 @@ impl fmt::Display for TransactionId {
     }
 }
 
-/// Ids from a random base of 65 bits and a counter in hexadecimal, so that a response finds
-/// its request by number instead of by a table of strings. One for each connection; fit for
-/// Message-IDs too.
+/// Ids made of a random base of 65 bits and a hexadecimal counter, so that a response finds its
+/// request by number rather than through a table of strings. There is one for each connection; the
+/// ids also serve as Message-IDs.
 #[derive(Clone, Debug)]
 pub struct TransactionIds {
     base: [u8; RANDOM_CHARACTERS],
@@ -127,8 +127,7 @@ impl TransactionIds {
         }
     }
 
-    /// The number of an id made here; `None` for anybody else's. It may not have been given
-    /// yet.
+    /// The number of an id made here; `None` for any other id. The id may not have been issued yet.
     pub fn number(&self, id: &TransactionId) -> Option<u64> {
         let digits = id.as_bytes().strip_prefix(&self.base)?;
         if digits.is_empty() || digits.len() > 16 || (digits[0] == b'0' && digits.len() > 1) {

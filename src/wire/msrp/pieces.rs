@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-/// Separate pieces of one message: a sender that skips about is not a client.
+/// Limit of separate pieces of one message: no real client sends its chunks that far out of order.
 const MAX_PIECES: usize = 64;
 
-/// A message so far: only what has come is held, wherever it belongs.
+/// An incomplete message: only received octets are held, wherever they belong.
 #[derive(Debug, Default)]
 pub struct Pieces {
-    /// By the offset of the first octet, apart from each other.
+    /// The pieces by the offset of their first octet; they neither touch nor overlap.
     parts: BTreeMap<usize, Vec<u8>>,
     octets: usize,
     total: Option<usize>,
 }
 
 impl Pieces {
-    /// Puts octets in their place; `false` when they lie about too much. The caller bounds
-    /// how far out they may be.
+    /// Puts octets in their place; `false` when there are too many separate pieces. The caller
+    /// limits the offset.
     pub fn write(&mut self, start: usize, octets: &[u8]) -> bool {
         if octets.is_empty() {
             return true;
         }
-        // C09: the end is counted, not read.
+        // C09: count the octets rather than trust the header's end.
         let end = start + octets.len();
         self.cut(start, end);
         let before = self.parts.range_mut(..start).next_back();
@@ -40,7 +40,7 @@ impl Pieces {
         self.parts.len() <= MAX_PIECES
     }
 
-    /// C28: of what overlaps, the last wins.
+    /// C28: where octets overlap, the later ones win.
     fn cut(&mut self, start: usize, end: usize) {
         let overlaps = |(from, part): (&usize, &Vec<u8>)| {
             let meets = *from < end && from + part.len() > start;
@@ -63,18 +63,18 @@ impl Pieces {
         }
     }
 
-    /// The chunk that ends the message has come: it fixes the length (C27).
+    /// The chunk that ends the message has arrived; it sets the length (C27).
     pub fn ends_at(&mut self, total: u64) {
         self.total = usize::try_from(total).ok();
     }
 
-    /// The offset behind the last octet that has come.
+    /// The offset after the last octet received.
     pub fn end(&self) -> u64 {
         let last = self.parts.last_key_value();
         last.map_or(0, |(from, part)| (from + part.len()) as u64)
     }
 
-    /// Whether everything has come.
+    /// Whether the message is complete.
     pub fn is_whole(&self) -> bool {
         let front = self.front().len();
         self.total.is_some_and(|total| front >= total)
@@ -87,17 +87,17 @@ impl Pieces {
         front
     }
 
-    /// Octets that have come.
+    /// Number of octets received.
     pub fn octets(&self) -> usize {
         self.octets
     }
 
-    /// What has come without gap.
+    /// The octets before the first gap.
     pub fn front(&self) -> &[u8] {
         self.parts.get(&0).map_or(&[], Vec::as_slice)
     }
 
-    /// Octets that have come beyond a gap.
+    /// Number of octets after the first gap.
     pub fn ahead(&self) -> usize {
         self.octets - self.front().len()
     }

@@ -7,18 +7,18 @@ use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// Text that is no MSRP URI.
+/// Text that is not an MSRP URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// Neither msrp nor msrps.
+    /// The scheme is neither msrp nor msrps.
     #[error("unsupported URI scheme")]
     Scheme,
-    /// Anything else.
+    /// Any other error.
     #[error("malformed MSRP URI")]
     Malformed,
 }
 
-/// What RFC 4975 §6 and §8.2 forbid in the URI of an SDP path, though it can be read (C66).
+/// A flaw that makes a readable URI unfit for an SDP path (RFC 4975 §6, §8.2, C66).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriFlaw {
     /// No transport parameter.
@@ -35,7 +35,7 @@ pub enum UriFlaw {
     Password,
 }
 
-/// Where the parts stand in the text, so that an owned URI need not be read again.
+/// The positions of the parts in the text, so that an owned URI need not be parsed again.
 #[derive(Clone, Copy)]
 struct Parts {
     secure: bool,
@@ -56,10 +56,10 @@ impl<'a> UriRef<'a> {
     /// Reads a URI that fills the whole text.
     ///
     /// # Errors
-    /// See [`UriError`]. Characters that the grammar leaves out of a session-id or a
-    /// parameter are accepted, white space and what is not ASCII are not.
+    /// See [`UriError`]. Accepts characters that the grammar excludes from a session-id or a
+    /// parameter, but neither white space nor characters outside ASCII.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
-        // No early exit: so the compiler takes many octets at once.
+        // There is no early exit, so that the compiler can vectorise the loop.
         let graphic = |all, octet: u8| all & octet.is_ascii_graphic();
         if text.len() > MAX_HEAD || !text.bytes().fold(true, graphic) {
             return Err(UriError::Malformed);
@@ -133,7 +133,7 @@ impl<'a> UriRef<'a> {
         self.part(self.parts.transport)
     }
 
-    /// What §6 and §8.2 forbid in SDP (C66).
+    /// Checks the requirements of §6 and §8.2 on a URI in SDP (C66).
     ///
     /// # Errors
     /// The first flaw found.

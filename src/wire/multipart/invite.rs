@@ -1,45 +1,45 @@
-//! What the body of an INVITE says to the focus: a session description and recipient lists.
+//! The parts of an INVITE's body that the focus uses: a session description and recipient lists.
 
 use super::{Content, Part, ReadError, SDP};
 use crate::wire::resource_lists;
 use crate::wire::sip::Headers;
 use bytes::Bytes;
 
-/// Why the body of an INVITE is refused.
+/// The reason why the body of an INVITE is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It cannot be read, or says two things at once: 400.
+    /// It cannot be read, or contradicts itself: 400.
     #[error("malformed body: {0}")]
     Malformed(#[from] ReadError),
-    /// Two session descriptions, none of them an alternative to the other: 400.
+    /// Two session descriptions that are not alternatives: 400.
     #[error("more than one session description")]
     TwoDescriptions,
-    /// A part that must be understood is not (RFC 3261 §8.2.3): 415 with [`ACCEPT`].
+    /// A required part is not supported (RFC 3261 §8.2.3): 415 with [`ACCEPT`].
     #[error("unsupported media type, disposition or encoding")]
     Unsupported,
 }
 
-/// `Accept` of a focus that takes lists: also what a 415 says (RFC 3261 §21.4.13).
+/// `Accept` of a focus that supports lists, also sent with a 415 (RFC 3261 §21.4.13).
 pub const ACCEPT: &str = "application/sdp, multipart/mixed, multipart/alternative, \
                           multipart/related, application/resource-lists+xml, message/cpim";
 
 const CPIM: &str = "message/cpim";
 
-/// What the body of an INVITE says.
+/// The content of an INVITE's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InviteBody {
-    /// The offer, unless there is none.
+    /// The offer, if any.
     pub sdp: Option<Bytes>,
     /// Every `recipient-list`; together they are one list (RFC 5363 §4.1, row L05).
     pub lists: Vec<Bytes>,
-    /// A message/cpim beside the offer: what the caller says first, as RCS clients send it.
+    /// A message/cpim beside the offer: the caller's first message, as RCS clients send it.
     pub message: Option<Bytes>,
 }
 
 impl InviteBody {
-    /// Reads the body whose header fields these are; they may be those of the whole message.
+    /// Reads a body with these header fields, which may be those of the whole message.
     ///
-    /// Parts that need not be understood are passed over.
+    /// Ignores optional parts that it does not support.
     pub fn read(headers: &Headers, body: &Bytes) -> Result<Self, BodyError> {
         if body.is_empty() {
             return Ok(InviteBody::default());
@@ -58,7 +58,7 @@ impl InviteBody {
         let required = part.disposition.required;
         let before = self.clone();
         match self.take_required(part) {
-            // Half of a part that is passed over says nothing either.
+            // An ignored part has no effect, even if some parts within it were supported.
             Err(BodyError::Unsupported) if !required => {
                 *self = before;
                 Ok(())
@@ -87,17 +87,17 @@ impl InviteBody {
                 self.message = Some(octets);
                 Ok(())
             }
-            // Some clients send a first message that nobody has written.
+            // Some clients send an empty first message.
             (Content::Octets(octets), "text/plain", "render") if octets.trim_ascii().is_empty() => {
                 Ok(())
             }
-            // Who else was invited is for the eyes of a user (RFC 5364 §7).
+            // The list of other invitees is meant for the user (RFC 5364 §7).
             (_, resource_lists::MEDIA_TYPE, "recipient-list-history") => Ok(()),
             _ => Err(BodyError::Unsupported),
         }
     }
 
-    /// The last alternative that is understood is the best (RFC 2046 §5.1.4).
+    /// The last alternative that is supported is the best (RFC 2046 §5.1.4).
     fn take_alternative(&mut self, parts: Vec<Part>) -> Result<(), BodyError> {
         for part in parts.into_iter().rev() {
             let mut said = self.clone();
@@ -114,7 +114,7 @@ impl InviteBody {
     }
 }
 
-/// SIP carries any octet, so nobody needs an encoding (RFC 5621 §3.2) and we undo none.
+/// SIP carries any octet, so no transfer encoding is needed (RFC 5621 §3.2) and none is decoded.
 fn is_encoded(headers: &Headers) -> bool {
     let identity = |encoding: &&str| encoding.eq_ignore_ascii_case("identity");
     let plain = |encoding: &&str| {

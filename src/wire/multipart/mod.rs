@@ -1,5 +1,5 @@
-//! Bodies of several parts (RFC 2046 §5.1, RFC 5621): reading them, writing them, and what
-//! an INVITE to the focus may carry (RFC 5366 §3).
+//! Bodies of several parts (RFC 2046 §5.1, RFC 5621): reading, writing, and the contents of an
+//! INVITE to the focus (RFC 5366 §3).
 //!
 //! Tolerant of LF line ends, preambles, epilogues and unquoted boundaries; every part,
 //! level and octet is bounded. No body is decoded, no reference followed.
@@ -27,7 +27,7 @@ pub struct MediaType {
 }
 
 impl MediaType {
-    /// Reads the value of a Content-Type; anything is a type, though perhaps none we know.
+    /// Reads the value of a Content-Type; any text is accepted as a type.
     pub fn parse(text: &str) -> Self {
         let (essence, params) = text.split_once(';').unwrap_or((text, ""));
         MediaType {
@@ -39,7 +39,7 @@ impl MediaType {
         }
     }
 
-    /// Whether it consists of parts.
+    /// Whether this is a multipart type.
     pub fn is_multipart(&self) -> bool {
         self.essence.starts_with("multipart/")
     }
@@ -50,8 +50,8 @@ impl MediaType {
 pub struct Disposition {
     /// `session`, `render`, `recipient-list`, …, lower case.
     pub kind: String,
-    /// What to do about a body that is not understood: `true` refuses the message. Also what
-    /// an absent or unknown `handling` says.
+    /// The handling of an unsupported body: `true` refuses the message. An absent or unknown
+    /// `handling` counts as `true`.
     pub required: bool,
     /// All parameters.
     pub params: Params,
@@ -72,7 +72,7 @@ impl Disposition {
         }
     }
 
-    /// What the header fields of a body say, or what their absence says (RFC 3261 §20.11).
+    /// The disposition in a body's header fields, or the default without one (RFC 3261 §20.11).
     pub fn of(headers: &Headers, content_type: &MediaType) -> Self {
         match headers.first("Content-Disposition") {
             Some(value) => Disposition::parse(value),
@@ -85,20 +85,19 @@ impl Disposition {
 /// A body, or one part of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its type; `text/plain` where nothing is said, `message/rfc822` in a digest
-    /// (RFC 2046 §5.1).
+    /// Its type; by default `text/plain`, or `message/rfc822` in a digest (RFC 2046 §5.1).
     pub content_type: MediaType,
-    /// What it is for.
+    /// Its purpose.
     pub disposition: Disposition,
     /// `Content-ID` without its angle brackets, as a `cid:` URI names it (RFC 2392).
     pub content_id: Option<String>,
     /// All its header fields.
     pub headers: Headers,
-    /// What it holds.
+    /// Its content.
     pub content: Content,
 }
 
-/// What a part holds.
+/// The content of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Octets, as they came.

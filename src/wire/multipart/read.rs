@@ -1,14 +1,14 @@
-//! Reading: one pass over the octets a level.
+//! Reading, in one pass over the octets per level.
 
 use super::{Content, Disposition, MediaType, Part};
 use crate::wire::sip::{Headers, MAX_MESSAGE, ParseError, parse_headers};
 use bytes::Bytes;
 use memchr::memchr;
 
-/// Why a body cannot be read.
+/// The reason why a body cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// No boundary, or one that RFC 2046 §5.1.1 does not know.
+    /// No boundary, or one that RFC 2046 §5.1.1 does not allow.
     #[error("multipart body without a usable boundary")]
     Boundary,
     /// The boundary that ends the parts is missing.
@@ -17,13 +17,13 @@ pub enum ReadError {
     /// Header fields of a part are malformed.
     #[error("malformed header of a body part")]
     Header,
-    /// More octets, parts or levels than we read.
+    /// More octets, parts or levels than the limits.
     #[error("multipart body too large")]
     TooLarge,
 }
 
-/// Most parts of a body, on all levels together. A list in an INVITE needs two, and some
-/// add a picture, a location and a first message.
+/// Limit of parts in a body, on all levels together. A list in an INVITE needs two, and some
+/// clients add a picture, a location and a first message.
 pub const MAX_PARTS: usize = 64;
 /// Deepest nesting: `alternative` in `related` in `mixed`, and one more.
 pub const MAX_DEPTH: usize = 4;
@@ -40,7 +40,7 @@ impl Part {
     }
 }
 
-/// What may still be read.
+/// The number of parts that may still be read.
 struct Budget {
     parts: usize,
 }
@@ -86,12 +86,12 @@ impl Budget {
         };
         let mut parts = Vec::new();
         let mut delimiters = Delimiters::new(body, boundary);
-        // What stands before the first delimiter is the preamble.
+        // The text before the first delimiter is the preamble.
         let mut open = delimiters.next().ok_or(ReadError::Unfinished)?;
         while !open.last {
             let next = delimiters.next().ok_or(ReadError::Unfinished)?;
-            // The line end before a delimiter belongs to it (RFC 2046 §5.1.1); two
-            // delimiters in a row leave nothing between them.
+            // The line end before a delimiter belongs to the delimiter (RFC 2046 §5.1.1); two
+            // delimiters in a row enclose nothing.
             let octets = body.slice(open.after..next.before.max(open.after));
             let (headers, body) = split_part(octets)?;
             parts.push(self.part(headers, body, default_type, depth + 1)?);
@@ -103,9 +103,9 @@ impl Budget {
 
 /// A line that separates parts.
 struct Delimiter {
-    /// Where what it ends, ends.
+    /// The end of the part before it.
     before: usize,
-    /// Where the line after it starts.
+    /// The start of the line after it.
     after: usize,
     /// Whether it ends the last part.
     last: bool,
@@ -179,8 +179,8 @@ fn content_id(text: &str) -> String {
     inner.unwrap_or(text).to_owned()
 }
 
-/// Whether RFC 2046 §5.1.1 lets this be a boundary. What it does not let in nobody needs,
-/// but two readers may read it in two ways; only the blank at the end stands for that here.
+/// Whether RFC 2046 §5.1.1 allows this boundary. Two readers may disagree about any other, and no
+/// sender needs one.
 pub(super) fn is_boundary(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "'()+_,-./:=? ".contains(c);
     (1..=MAX_BOUNDARY).contains(&text.len()) && text.chars().all(allowed) && !text.ends_with(' ')

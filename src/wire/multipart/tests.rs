@@ -1,4 +1,4 @@
-//! What is written is read; what is read is what was meant.
+//! Tests that reading inverts writing, and that documents are read as their authors meant them.
 
 use super::*;
 use crate::wire::sip::MAX_MESSAGE;

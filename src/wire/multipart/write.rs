@@ -4,13 +4,13 @@ use super::read::is_boundary;
 use bytes::Bytes;
 use memchr::memmem;
 
-/// Why a boundary cannot be taken.
+/// The reason why a boundary cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BoundaryError {
-    /// RFC 2046 §5.1.1 does not let it be a boundary.
+    /// RFC 2046 §5.1.1 does not allow it as a boundary.
     #[error("not a boundary")]
     Malformed,
-    /// It stands in a part: take another.
+    /// A part contains it: choose another.
     #[error("the boundary stands in a part")]
     InPart,
 }
@@ -22,12 +22,12 @@ pub struct OutgoingPart<'a> {
     pub content_type: &'a str,
     /// Value of Content-Disposition.
     pub disposition: Option<&'a str>,
-    /// What it holds.
+    /// The content.
     pub body: &'a [u8],
 }
 
-/// Writes the parts; answers the value of Content-Type and the body. Values are ours and
-/// may hold no line end: whatever follows one is left out.
+/// Writes the parts; returns the value of Content-Type and the body. Header values are ours and
+/// must not contain a line end: text after one is cut off.
 pub fn write(parts: &[OutgoingPart<'_>], boundary: &str) -> Result<(String, Bytes), BoundaryError> {
     if !is_boundary(boundary) {
         return Err(BoundaryError::Malformed);

@@ -1,21 +1,20 @@
-//! The `recipient-list-history` that an invited party gets (RFC 5364 §4, row L07).
+//! The `recipient-list-history` that an invited participant gets (RFC 5364 §4, row L07).
 
 use super::{COPY_NAMESPACE, CopyControl, NAMESPACE, Recipient};
 use crate::wire::sip::Uri;
 use crate::wire::xml::{Xml, escape_uri};
 
-/// The Content-Disposition of a history: who does not know it passes over it (row L08).
+/// The Content-Disposition of a history; a client that does not know it ignores the part (row L08).
 pub const HISTORY_DISPOSITION: &str = "recipient-list-history; handling=optional";
 
-/// Who stands for those who shall not be named (RFC 5364 §4).
+/// The URI that replaces the addresses of anonymous recipients (RFC 5364 §4).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
-/// The history that `reader` may see: everybody invited openly, then how many more there
-/// are who shall not be named, for `to` and `cc` in turn. Of those invited blindly only the
-/// reader, if he is one. `None` when nobody is left: then there is nothing to send
-/// (RFC 5366 §5).
+/// The history that `reader` may see. It lists everyone invited openly, then the number of
+/// anonymous recipients, for `to` and `cc` in turn. Of the recipients in `bcc` it lists the reader
+/// only. `None` when the list is empty: then nothing is sent (RFC 5366 §5).
 ///
-/// `reader` is an address as in [`Recipient::address`]; without one the history fits all.
+/// `reader` is an address as in [`Recipient::address`]; without one the history suits every reader.
 pub fn history(recipients: &[Recipient], reader: Option<&str>) -> Option<String> {
     let mut xml = Xml::document();
     xml.open("resource-lists");
@@ -36,7 +35,7 @@ pub fn history(recipients: &[Recipient], reader: Option<&str>) -> Option<String>
             write_hidden(&mut xml, level, hidden.len());
         }
     }
-    // Blindness beats anonymity.
+    // `bcc` takes precedence over anonymity.
     let own =
         |r: &&Recipient| r.copy_control == CopyControl::Bcc && Some(r.address.as_str()) == reader;
     recipients
@@ -65,7 +64,7 @@ fn write(xml: &mut Xml, recipient: &Recipient) {
     }
 }
 
-/// The URI without what only we were to know: a password, header fields.
+/// The URI without its private parts: a password, header fields.
 fn public_uri(recipient: &Recipient) -> String {
     match recipient.uri.parse::<Uri>() {
         Ok(mut uri) => {

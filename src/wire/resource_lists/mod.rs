@@ -1,8 +1,8 @@
-//! `application/resource-lists+xml` (RFC 4826) with copy control (RFC 5364): the list in an
-//! INVITE (RFC 5366 §4), and the history of it that the invited see.
+//! `application/resource-lists+xml` (RFC 4826) with copy control (RFC 5364): the list in an INVITE
+//! (RFC 5366 §4), and its history for the invited participants.
 //!
-//! Whether somebody may invite so many is decided elsewhere. Nothing in a list is ever
-//! fetched: `entry-ref` and `external` are passed over (row L10).
+//! The caller decides whether the number of invitations is allowed. Nothing in a list is ever
+//! fetched: `entry-ref` and `external` are ignored (row L10).
 
 mod history;
 mod read;
@@ -21,10 +21,10 @@ const NAMESPACE: &str = "urn:ietf:params:xml:ns:resource-lists";
 /// The namespace of the copy control attributes (RFC 5364 §5).
 const COPY_NAMESPACE: &str = "urn:ietf:params:xml:ns:copycontrol";
 
-/// How openly somebody is invited, the least first (RFC 5364 §4).
+/// The visibility of a recipient to the others, least first (RFC 5364 §4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CopyControl {
-    /// Unseen by the others; what nothing said means (row L06).
+    /// Hidden from the others; the default without an attribute (row L06).
     #[default]
     Bcc,
     /// For information.
@@ -34,7 +34,7 @@ pub enum CopyControl {
 }
 
 impl CopyControl {
-    /// As in the attribute.
+    /// The attribute's value.
     pub fn as_str(self) -> &'static str {
         match self {
             CopyControl::Bcc => "bcc",
@@ -43,7 +43,7 @@ impl CopyControl {
         }
     }
 
-    /// What an attribute says; what it does not know is the most discreet.
+    /// Reads an attribute; an unknown value counts as the most discreet.
     fn parse(text: &str) -> Self {
         match text.trim().to_ascii_lowercase().as_str() {
             "to" => CopyControl::To,
@@ -58,10 +58,10 @@ impl CopyControl {
 pub struct Entry {
     /// The URI, as written.
     pub uri: String,
-    /// A name for people.
+    /// A display name.
     pub display_name: Option<String>,
-    /// How openly.
+    /// The visibility of the recipient.
     pub copy_control: CopyControl,
-    /// Whether others may see that there is somebody, but not who.
+    /// Whether the others may see that there is a recipient, without the address.
     pub anonymize: bool,
 }

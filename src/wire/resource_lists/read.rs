@@ -1,5 +1,5 @@
-//! Reading with bounds: no DTD, no entities but the predefined five. Elements of other
-//! namespaces are passed over, nested lists are flattened (RFC 5366 §4).
+//! Reading with bounds: no DTD, no entities except the predefined five. Elements of other
+//! namespaces are ignored, nested lists are flattened (RFC 5366 §4).
 
 use super::{COPY_NAMESPACE, CopyControl, Entry, NAMESPACE};
 use crate::wire::xml::{BadReference, is_xml, resolved, restore_host};
@@ -8,7 +8,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
 
-/// Why octets are no list of ours.
+/// The reason why octets cannot be read as a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Not well-formed, or not UTF-8.
@@ -27,20 +27,20 @@ pub enum ReadError {
 
 /// Largest document read: as large as a SIP message on a stream.
 pub const MAX_OCTETS: usize = crate::wire::sip::MAX_MESSAGE;
-/// Most entries read, of all the lists of an INVITE together: ten times what the largest
-/// room holds by default (`max_participants`). What may be invited at once is
-/// far less (`max_list_size`).
+/// Limit of entries read, of all the lists of an INVITE together: ten times the default size of the
+/// largest room (`max_participants`). The limit of invitations at once is far lower
+/// (`max_list_size`).
 pub const MAX_ENTRIES: usize = 10_000;
 /// Deepest nesting read; a flat list needs 4.
 pub const MAX_DEPTH: usize = 16;
-/// Most elements read: every entry with a display name and two extensions.
+/// Limit of elements read: every entry with a display name and two extensions.
 const MAX_ELEMENTS: usize = 4 * MAX_ENTRIES;
-/// Most attributes of an element; an entry needs three, and namespaces stand there too.
+/// Limit of attributes of an element; an entry needs three, and namespaces count too.
 const MAX_ATTRIBUTES: usize = 32;
-/// Longest display name kept: what fits into a header line. The rest is cut off.
+/// Limit of a display name's length, so that it fits into a header line. The rest is cut off.
 const MAX_DISPLAY_NAME: usize = 1024;
 
-/// Reads the entries of one document, in order; those without a URI are passed over.
+/// Reads the entries of one document, in order; ignores those without a URI.
 pub fn read(octets: &[u8]) -> Result<Vec<Entry>, ReadError> {
     if octets.len() > MAX_OCTETS {
         return Err(ReadError::TooLarge);
@@ -63,7 +63,7 @@ pub fn read(octets: &[u8]) -> Result<Vec<Entry>, ReadError> {
     }
 }
 
-/// Where in a document we are.
+/// The position in a document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// `resource-lists`.
@@ -74,11 +74,11 @@ enum Place {
     Entry,
     /// `display-name` of an entry.
     DisplayName,
-    /// In anything else.
+    /// Any other element.
     Elsewhere,
 }
 
-/// A document while it is read.
+/// A document that is being read.
 #[derive(Default)]
 struct Lists {
     open: Vec<Place>,
@@ -156,7 +156,7 @@ impl Lists {
     }
 }
 
-/// Counted before any name is resolved, so that their work is bounded too.
+/// Counts before resolving any name, so that this work is bounded too.
 fn attributes<'a>(start: &'a BytesStart) -> Result<Vec<Attribute<'a>>, ReadError> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
@@ -189,8 +189,8 @@ fn entry(reader: &NsReader<&[u8]>, attributes: &[Attribute]) -> Result<Entry, Re
     Ok(entry)
 }
 
-/// Whether a namespace is that of copy control; `None` when there is no namespace. RFC 5366
-/// §6 itself writes it with a capital C, and so do clients.
+/// Whether a namespace is that of copy control; `None` when there is no namespace. RFC 5366 §6
+/// itself writes it with a capital C, and so do some clients.
 fn is_copy_control(namespace: &ResolveResult) -> Option<bool> {
     match namespace {
         ResolveResult::Unbound => None,

@@ -1,28 +1,30 @@
-//! Several lists are one, and everybody is on it once.
+//! Merges several lists into one that contains each recipient once.
 
 use super::read::{MAX_ENTRIES, ReadError, read};
 use super::{CopyControl, Entry};
 use crate::wire::sip::Uri;
 use std::collections::HashMap;
 
-/// Somebody to be invited.
+/// A person to invite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// Whom the URI stands for, as rooms and users are compared ([`Uri::address_of_record`]).
+    /// The canonical address of the URI, by which rooms and users are compared
+    /// ([`Uri::address_of_record`]).
     pub address: String,
     /// The URI, as first written.
     pub uri: String,
-    /// A name for people, the first there is.
+    /// A display name, the first in the lists.
     pub display_name: Option<String>,
-    /// How openly: the most open of all entries (RFC 5364 §4, row L06).
+    /// The visibility: the most open of all entries (RFC 5364 §4, row L06).
     pub copy_control: CopyControl,
-    /// Whether any entry wants the address hidden.
+    /// Whether any entry asks to hide the address.
     pub anonymize: bool,
 }
 
-/// Reads all the lists of an INVITE as one (RFC 5363 §4.1, row L05), in order of first
-/// mention. URIs that are neither `sip:`, `sips:` nor `tel:` cannot be invited and are left
-/// out (so are those of nobody, such as `sip::password@host`). Who asks, and the room, may be among them (row L11 leaves that to the caller).
+/// Reads all the lists of an INVITE as one (RFC 5363 §4.1, row L05), in order of first mention.
+/// URIs that are neither `sip:`, `sips:` nor `tel:` cannot be invited and are left out; so are
+/// those without a user, such as `sip::password@host`. The result may contain the inviter and the
+/// room (row L11 leaves that to the caller).
 pub fn recipients<'a>(
     lists: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Vec<Recipient>, ReadError> {

@@ -1,4 +1,4 @@
-//! The documents of the standards, and documents nobody should write.
+//! The documents of the standards, and malformed or hostile ones.
 
 use super::*;
 use proptest::collection::vec;
@@ -102,7 +102,7 @@ fn l06_nothing_said_means_bcc() {
         <entry uri="sip:d@x" cp:copyControl="loud" cp:anonymize="yes"/>"#;
     let read = read(list(entries).as_bytes()).unwrap();
     let said: Vec<_> = read.iter().map(|e| (e.copy_control, e.anonymize)).collect();
-    // Without its prefix the attribute is none of RFC 5364.
+    // Without its prefix the attribute is not that of RFC 5364.
     let bcc = (CopyControl::Bcc, false);
     assert_eq!(said, [bcc, bcc, (CopyControl::To, true), bcc]);
 }

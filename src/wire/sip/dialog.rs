@@ -1,5 +1,5 @@
-//! What RFC 3261 §12 says of a dialog to either end of it: what identifies it, where its
-//! requests go, and which of the peer's are in order.
+//! Dialogs (RFC 3261 §12) for either side: their identifiers, the destination of their requests,
+//! and the order of the peer's requests.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{CSeq, Headers, Method, NameAddr, Request, Uri};
 
-/// What makes a dialog unique (RFC 3261 §12): three texts in one, for a dialog and every index of
-/// it hold one. In order, the dialogs of one call of a peer stand together.
+/// The identifiers of a dialog (RFC 3261 §12). The three texts share one allocation, because the
+/// dialog and each of its indexes hold a key. Sorting puts the dialogs of one call of a peer next
+/// to each other.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "KeyParts", into = "KeyParts")]
 pub struct DialogKey {
     /// Call-ID, remote tag, local tag.
     text: Arc<str>,
-    /// Where the tags begin.
+    /// The offsets of the tags.
     remote_at: u32,
     local_at: u32,
 }
@@ -24,7 +25,7 @@ pub struct DialogKey {
 impl DialogKey {
     /// The dialog of this Call-ID and these tags.
     pub fn new(call_id: &str, local_tag: &str, remote_tag: &str) -> Self {
-        // What is longer has come in no message.
+        // No received message can hold longer ones.
         let place = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         Self {
             text: [call_id, remote_tag, local_tag].concat().into(),
@@ -49,17 +50,17 @@ impl DialogKey {
         self.text.get(self.local_at as usize..).unwrap_or_default()
     }
 
-    /// What orders dialogs: the call of the peer first.
+    /// The parts in sort order: the peer's call first.
     fn parts(&self) -> (&str, &str, &str) {
         (self.call_id(), self.remote_tag(), self.local_tag())
     }
 
-    /// Whether both are dialogs of one call of a peer.
+    /// Whether both dialogs belong to one call of a peer.
     pub fn is_of_call(&self, other: &Self) -> bool {
         self.call_id() == other.call_id() && self.remote_tag() == other.remote_tag()
     }
 
-    /// The dialog a request of the peer claims to belong to.
+    /// The dialog that a request of the peer names.
     pub fn of_request(request: &Request) -> Option<Self> {
         let name_addr = |name: &str| request.headers.first(name)?.parse::<NameAddr>().ok();
         let (to, from) = (name_addr("To")?, name_addr("From")?);
@@ -88,7 +89,7 @@ impl fmt::Debug for DialogKey {
     }
 }
 
-/// A dialog key as it is kept.
+/// The stored form of a dialog key.
 #[derive(Serialize, Deserialize)]
 struct KeyParts {
     call_id: String,
@@ -112,8 +113,8 @@ impl From<DialogKey> for KeyParts {
     }
 }
 
-/// The URI of the first Contact, as it may stand in a Request-URI: the remote target (RFC 3261
-/// §12.1, §12.2). `None` when there is none, or it is malformed or `*`.
+/// The URI of the first Contact, valid as a Request-URI: the remote target (RFC 3261 §12.1, §12.2).
+/// `None` when it is absent, malformed or `*`.
 pub fn remote_target(headers: &Headers) -> Option<String> {
     let value = headers.elements("Contact").into_iter().next()?;
     let contact: NameAddr = value.parse().ok()?;
@@ -121,27 +122,27 @@ pub fn remote_target(headers: &Headers) -> Option<String> {
     Some(uri.for_request().to_string())
 }
 
-/// The route set that a request of the peer makes: its Record-Route (RFC 3261 §12.1.1).
+/// The route set from a request of the peer: its Record-Route (RFC 3261 §12.1.1).
 pub fn routes_of_request(headers: &Headers) -> Vec<String> {
     let routes = headers.elements("Record-Route").into_iter();
     routes.map(str::to_owned).collect()
 }
 
-/// The route set that a response to us makes: its Record-Route from the end (RFC 3261 §12.1.2).
+/// The route set from a response to our request: its Record-Route in reverse (RFC 3261 §12.1.2).
 pub fn routes_of_response(headers: &Headers) -> Vec<String> {
     let mut routes = routes_of_request(headers);
     routes.reverse();
     routes
 }
 
-/// The CSeq number of a request, when its method is the request's own or it is an ACK.
+/// The CSeq number of a request, if its method matches the request or the request is an ACK.
 pub fn cseq_number(request: &Request) -> Option<u32> {
     let value: CSeq = request.headers.first("CSeq")?.parse().ok()?;
     (value.method == request.method || request.method == Method::Ack).then_some(value.number)
 }
 
-/// Takes the number of a request of the peer as the last; false when it is not higher than the
-/// last one: the request is out of order (RFC 3261 §12.2.2).
+/// Records the CSeq number of a request of the peer; false when it is not higher than the last one,
+/// so that the request is out of order (RFC 3261 §12.2.2).
 pub fn advance(last: &mut Option<u32>, request: &Request) -> bool {
     let number = cseq_number(request);
     let in_order = number.is_some() && number > *last;
@@ -151,19 +152,20 @@ pub fn advance(last: &mut Option<u32>, request: &Request) -> bool {
     in_order
 }
 
-/// How a request within a dialog is addressed (RFC 3261 §12.2.1.1).
+/// The addressing of a request within a dialog (RFC 3261 §12.2.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
     /// The Request-URI.
     pub request_uri: String,
     /// The Route headers.
     pub routes: Vec<String>,
-    /// The URI of where it goes first.
+    /// The URI of the next hop.
     pub next_hop: String,
 }
 
 impl Routing {
-    /// To this target by this route set. A strict router in front gets what it expects.
+    /// Addresses a request to this target along this route set; supports a strict router as the
+    /// next hop.
     pub fn new(target: &str, route_set: &[String]) -> Self {
         let first = route_set.first().and_then(|route| {
             let route: NameAddr = route.parse().ok()?;

@@ -1,12 +1,12 @@
-//! Headers that name a dialog: Replaces (RFC 3891 §6.1), Join (RFC 3911 §7.1) and
-//! Target-Dialog (RFC 4538 §7). What the request may do to that dialog is decided elsewhere.
+//! Headers that name a dialog: Replaces (RFC 3891 §6.1), Join (RFC 3911 §7.1) and Target-Dialog
+//! (RFC 4538 §7). The caller decides what the request may do to that dialog.
 
 use super::grammar::{is_token, one_line};
 use super::{Headers, ParseError};
 use std::fmt;
 use std::str::FromStr;
 
-/// A dialog as the receiver of the header knows it.
+/// The identifiers of a dialog, as seen by the receiver of the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialogReference {
     /// Call-ID.
@@ -27,13 +27,14 @@ impl DialogReference {
             && same(&self.remote_tag, remote_tag)
     }
 
-    /// Reads `call-id;local=…;remote=…`; answers the other parameters' names.
+    /// Reads `call-id;local=…;remote=…`; returns the names of the other parameters.
     fn parse<'a>(
         text: &'a str,
         local: &str,
         remote: &str,
     ) -> Result<(Self, Vec<&'a str>), ParseError> {
-        // A Call-ID may hold quotes and brackets (RFC 3261 §25.1), so they protect nothing.
+        // A Call-ID may contain quotes and brackets (RFC 3261 §25.1), so they do not protect
+        // separators.
         let mut fields = text.split(';').map(str::trim);
         let call_id = fields.next().filter(|id| is_call_id(id));
         let call_id = call_id.ok_or(ParseError::Header)?;
@@ -80,9 +81,9 @@ fn is_call_id(text: &str) -> bool {
 /// `Replaces`: the INVITE takes the place of a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replaces {
-    /// Which one.
+    /// The dialog to replace.
     pub dialog: DialogReference,
-    /// Only while that is not yet confirmed.
+    /// Replace the dialog only while it is not yet confirmed.
     pub early_only: bool,
 }
 
@@ -109,10 +110,10 @@ impl fmt::Display for Replaces {
     }
 }
 
-/// `Join`: the INVITE makes a conference of a dialog.
+/// `Join`: the INVITE turns a dialog into a conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
-    /// Which one.
+    /// The dialog to join.
     pub dialog: DialogReference,
 }
 
@@ -134,7 +135,7 @@ impl fmt::Display for Join {
 /// `Target-Dialog`: the sender knows a dialog of the receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetDialog {
-    /// Which one.
+    /// The dialog.
     pub dialog: DialogReference,
 }
 
@@ -156,7 +157,7 @@ impl fmt::Display for TargetDialog {
 macro_rules! of_headers {
     ($header:ident, $name:literal) => {
         impl $header {
-            /// The one of a request; several, or a malformed one, are an error: 400.
+            /// The header of a request; several, or a malformed one, are an error: 400.
             pub fn of(headers: &Headers) -> Result<Option<Self>, ParseError> {
                 let mut values = headers.all($name);
                 match (values.next(), values.next()) {

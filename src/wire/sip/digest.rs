@@ -1,5 +1,5 @@
-//! Answering a digest challenge to a request of ours (RFC 3261 §22, RFC 7616, RFC 8760).
-//! The client nonce comes from the caller; no password is ever written or logged here.
+//! Answers to digest challenges of our requests (RFC 3261 §22, RFC 7616, RFC 8760). The caller
+//! provides the client nonce; no password is ever written or logged here.
 
 use super::grammar::split_outside;
 use super::values::unquote;
@@ -10,31 +10,31 @@ use digest_auth::{
 };
 use std::fmt;
 
-/// Why a challenge cannot be answered.
+/// The reason why a challenge cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// There is no challenge of a realm we have an account for.
+    /// No challenge is of a realm with an account.
     #[error("no challenge for this account")]
     NoChallenge,
-    /// Algorithms or qualities of protection that we do not know.
+    /// Unsupported algorithms or qualities of protection.
     #[error("unsupported digest algorithm")]
     Unsupported,
-    /// The request already bore an answer, and it was not merely too old.
+    /// The request already had an answer, and its nonce was not stale.
     #[error("credentials refused")]
     Refused,
 }
 
-/// Most challenges of a response that are looked at: a few realms with three algorithms.
+/// Limit of challenges considered in a response: a few realms with three algorithms.
 const MAX_CHALLENGES: usize = 16;
 
 /// An account of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Account<'a> {
-    /// Whom the password belongs to.
+    /// The user name.
     pub user: &'a str,
     /// The password.
     pub password: &'a str,
-    /// The only realm that may learn of it; `None`: whoever asks.
+    /// The only realm for which the password may be used; `None`: any realm.
     pub realm: Option<&'a str>,
 }
 
@@ -47,12 +47,11 @@ impl fmt::Debug for Account<'_> {
     }
 }
 
-/// Adds the answers to the challenges of a 401 or 407 to the request that got it; answers
-/// to other realms stay. The caller then counts CSeq up and takes a new branch
-/// (RFC 3261 §22.2).
+/// Adds answers to the challenges of a 401 or 407 to the challenged request; keeps answers to other
+/// realms. The caller then increments CSeq and takes a new branch (RFC 3261 §22.2).
 ///
-/// Of a realm's challenges the topmost one that we can answer counts (RFC 8760 §2.3). An
-/// account of the very realm goes before one for any.
+/// For each realm it answers the topmost challenge that it supports (RFC 8760 §2.3). An account for
+/// that realm takes precedence over one for any realm.
 pub fn authorize(
     request: &mut Request,
     response: &Response,
@@ -125,7 +124,7 @@ fn answer(
     prompt.respond(&context).ok()
 }
 
-/// MD5 when nothing is said (RFC 7616 §3.3); `None` for what we cannot compute.
+/// The algorithm, MD5 by default (RFC 7616 §3.3); `None` if unsupported.
 fn algorithm(name: Option<&str>) -> Option<Algorithm> {
     let Some(name) = name else {
         return Some(Algorithm::default());
@@ -144,8 +143,8 @@ fn algorithm(name: Option<&str>) -> Option<Algorithm> {
     Some(Algorithm::new(kind, sess))
 }
 
-/// `auth` where there is a choice: proxies on the way may change bodies. `None` for what we
-/// do not know, `Some(None)` when nothing is said (RFC 2069).
+/// The quality of protection: `auth` where there is a choice, because proxies on the path may
+/// change bodies. `None` if unsupported, `Some(None)` when the challenge has none (RFC 2069).
 fn quality(offered: Option<&str>) -> Option<Option<Vec<Qop>>> {
     let Some(offered) = offered else {
         return Some(None);
@@ -179,8 +178,8 @@ fn is_of_realm(text: &str, realm: &str) -> bool {
         == Some(realm)
 }
 
-/// `Digest name=value, name="value"`: a challenge or an answer. The crate's own reader
-/// does not survive what is not ASCII.
+/// `Digest name=value, name="value"`: a challenge or an answer. The crate's own reader cannot
+/// handle text outside ASCII.
 struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Fields<'a> {
@@ -261,7 +260,7 @@ mod tests {
         assert_eq!(answer_to(&[&format!("{PLAIN}, {offer}")]), Ok(expected));
     }
 
-    /// The expected values were computed apart from the crate that computes ours.
+    /// The expected values were computed without the crate under test.
     #[test]
     fn every_algorithm_and_quality() {
         for (fields, expected) in [

@@ -8,15 +8,16 @@ use std::str::FromStr;
 /// `Event: refer;id=93809824`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The package with its templates, as written.
+    /// The package and its templates, as written.
     pub package: String,
-    /// `id` among them. Two subscriptions of a dialog differ by package and id.
+    /// The parameters, with `id` among them. Two subscriptions of a dialog differ by package and
+    /// id.
     pub params: Params,
 }
 
 impl Event {
-    /// A package, without or with an id: the second REFER of a dialog has its CSeq number
-    /// there (RFC 3515 §2.4.6).
+    /// A package with an optional id: the second REFER of a dialog has its CSeq number there (RFC
+    /// 3515 §2.4.6).
     pub fn new(package: &str, id: Option<&str>) -> Self {
         let params = Params::default();
         Event {
@@ -33,7 +34,7 @@ impl Event {
         self.params.value("id")
     }
 
-    /// Whether both mean one subscription: package and id are the same (RFC 6665 §8.2.1).
+    /// Whether both name the same subscription, by package and id (RFC 6665 §8.2.1).
     pub fn is_same(&self, other: &Event) -> bool {
         self.package == other.package && self.id() == other.id()
     }
@@ -61,15 +62,15 @@ impl fmt::Display for Event {
     }
 }
 
-/// What a caller wants hidden.
+/// The privacy that a caller requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Privacy(Vec<String>);
 
 impl Privacy {
-    /// What the header fields of a request ask for.
+    /// Reads the Privacy header fields of a request.
     pub fn of(headers: &Headers) -> Self {
         let values = headers.all("Privacy").flat_map(|line| {
-            // The grammar has semicolons, some write commas.
+            // The grammar uses semicolons; some clients write commas.
             split_outside(line, b';').flat_map(|value| value.split(','))
         });
         let values = values.map(str::trim).filter(|value| is_token(value));
@@ -79,7 +80,7 @@ impl Privacy {
         privacy
     }
 
-    /// Whether this is asked for; `none` forbids all else (RFC 3323 §4.2).
+    /// Whether this value is requested; `none` overrides all others (RFC 3323 §4.2).
     pub fn asks_for(&self, value: &str) -> bool {
         let named = |value: &str| self.0.iter().any(|v| v.eq_ignore_ascii_case(value));
         match value {
@@ -88,7 +89,7 @@ impl Privacy {
         }
     }
 
-    /// Whether the others must not learn who it is: `id` (RFC 3325 §9.3) or `user`.
+    /// Whether the caller's identity must be hidden: `id` (RFC 3325 §9.3) or `user`.
     pub fn hides_identity(&self) -> bool {
         self.asks_for("id") || self.asks_for("user")
     }

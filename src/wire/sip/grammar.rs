@@ -1,4 +1,4 @@
-//! The few productions of RFC 3261 §25.1 that several files here share.
+//! The productions of RFC 3261 §25.1 that several files here share.
 
 /// `token` characters.
 pub(super) fn is_token_char(c: char) -> bool {
@@ -10,8 +10,8 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_token_char)
 }
 
-/// `text` without what could end a line or hide in one: a value put together from foreign
-/// text must never become a second header.
+/// `text` trimmed, with blanks in place of characters that could end a line: a value built from
+/// foreign text must never become a second header.
 pub(super) fn one_line(text: &str) -> String {
     text.trim()
         .chars()
@@ -25,8 +25,8 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The parts of `text` between `separator`s that stand neither in a quoted string nor in
-/// angle brackets. An unfinished quote or bracket holds the rest of the text.
+/// Splits `text` at each `separator` outside quoted strings and angle brackets. An unfinished quote
+/// or bracket extends to the end of the text.
 pub(super) fn split_outside(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -37,7 +37,7 @@ pub(super) fn split_outside(text: &str, separator: u8) -> impl Iterator<Item = &
     })
 }
 
-/// Where the first `wanted` (an ASCII octet) stands outside quotes and angle brackets.
+/// The position of the first `wanted` (an ASCII octet) outside quotes and angle brackets.
 pub(super) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
     let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
     for (at, octet) in text.bytes().enumerate() {

@@ -37,7 +37,7 @@ impl Headers {
         self
     }
 
-    /// Replaces every header of this name by one, in the place of the first.
+    /// Replaces every header of this name by one, at the position of the first.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let mut place = self.0.len();
         let name = canonical(name);
@@ -96,23 +96,23 @@ impl Headers {
         })
     }
 
-    /// All of them.
+    /// All header fields.
     pub fn iter(&self) -> impl Iterator<Item = &Header> {
         self.0.iter()
     }
 
-    /// How many lines there are.
+    /// Number of header lines.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// The canonical form of a name; what no `token` may hold is left out.
+/// The canonical form of a name, without characters that a `token` cannot contain.
 fn canonical(name: &str) -> String {
     let name: String = name.chars().filter(|&c| is_token_char(c)).collect();
     long_name(&name).map_or(name, str::to_owned)
@@ -156,7 +156,7 @@ const COMPACT: [(&str, &str); 19] = [
     ("y", "Identity"),
 ];
 
-/// Names without a compact form whose spelling we restore; others stay as written.
+/// Names without a compact form whose spelling is restored; others stay as written.
 const KNOWN: [&str; 54] = [
     "Accept",
     "Accept-Encoding",

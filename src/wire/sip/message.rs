@@ -5,7 +5,7 @@ use super::{Headers, Method};
 use bytes::Bytes;
 use memchr::memchr;
 
-/// Why octets are no SIP message.
+/// The reason why octets cannot be read as a SIP message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The first line is neither a request line nor a status line.
@@ -14,26 +14,27 @@ pub enum ParseError {
     /// A header line has no colon or an empty name.
     #[error("malformed header line")]
     Header,
-    /// The header block never ends, or Content-Length exceeds the octets there are.
+    /// The header block is incomplete, or Content-Length exceeds the octets available.
     #[error("truncated message")]
     Truncated,
-    /// Content-Length is no number, contradicts itself, or is absent on a stream.
+    /// Content-Length is not a number, contradicts itself, or is absent on a stream.
     #[error("malformed Content-Length")]
     ContentLength,
-    /// A line, the header block or the message is beyond our bounds.
+    /// A line, the header block or the message exceeds our limits.
     #[error("message too large")]
     TooLarge,
 }
 
-/// Longest header field with its folded lines: what a proxy with a dozen Record-Routes
-/// writes is below 2 KiB; this is the usual bound of HTTP servers.
+/// Limit of a header field with its folded lines, in octets. A proxy with a dozen Record-Routes
+/// writes less than 2 KiB; this is the usual limit of HTTP servers.
 pub const MAX_LINE: usize = 8 * 1024;
-/// Most header fields of a message; both hosts keep far fewer.
+/// Limit of header fields in a message; both hosts store far fewer.
 pub const MAX_HEADERS: usize = 256;
-/// Largest start line and header block together on a stream, keep-alives before it counted.
+/// Limit of start line and header block together on a stream, in octets, including keep-alives
+/// before it.
 pub const MAX_HEADER_BLOCK: usize = 64 * 1024;
-/// Largest message on a stream: a full roster of `max_participants` = 1000 with two endpoints
-/// each is below 1.5 MiB.
+/// Size limit of a message on a stream, in octets: a full roster of `max_participants` = 1000 with
+/// two endpoints each is below 1.5 MiB.
 pub const MAX_MESSAGE: usize = 2 * 1024 * 1024;
 
 /// The media type of [`Response::fragment`] (RFC 3420 §3, RFC 3515 §2.4.5).
@@ -65,7 +66,7 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Either.
+/// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A request.
@@ -102,16 +103,16 @@ impl Message {
         })
     }
 
-    /// On a stream: the length of the first whole message in `octets`, `None` when more must
-    /// come. Leading CRLFs (keep-alives) count into the length. Without Content-Length a
-    /// stream cannot be framed (RFC 3261 §18.3); an error means: close the connection.
+    /// On a stream: the length of the first whole message in `octets`, `None` when more are needed.
+    /// The length includes leading CRLFs (keep-alives). Without Content-Length a stream cannot be
+    /// framed (RFC 3261 §18.3); an error means: close the connection.
     pub fn frame(octets: &[u8]) -> Result<Option<usize>, ParseError> {
         let mut rest = &octets[leading_line_ends(octets)..];
         let block_end = loop {
             match next_line(rest) {
                 Some((b"", after)) => break octets.len() - after.len(),
                 Some((_, after)) => rest = after,
-                // Nobody may fill our memory with a block that does not end.
+                // A peer must not fill our memory with an endless header block.
                 None if octets.len() > MAX_HEADER_BLOCK => {
                     return Err(ParseError::TooLarge);
                 }
@@ -119,7 +120,7 @@ impl Message {
             }
         };
         if block_end > MAX_HEADER_BLOCK {
-            // As if it had come in pieces.
+            // The same limit as for a message that arrives in pieces.
             return Err(ParseError::TooLarge);
         }
         let block = &octets[leading_line_ends(octets)..block_end];
@@ -133,7 +134,7 @@ impl Message {
         }
     }
 
-    /// The headers of either.
+    /// The headers.
     pub fn headers(&self) -> &Headers {
         match self {
             Message::Request(request) => &request.headers,
@@ -141,7 +142,7 @@ impl Message {
         }
     }
 
-    /// Octets for the wire.
+    /// The message as octets.
     pub fn write(&self) -> Vec<u8> {
         match self {
             Message::Request(request) => request.write(),
@@ -151,7 +152,7 @@ impl Message {
 }
 
 impl Request {
-    /// Octets for the wire; Content-Length is written from the body.
+    /// The request as octets, with Content-Length computed from the body.
     pub fn write(&self) -> Vec<u8> {
         let uri: String = self.uri.split_whitespace().collect();
         let line = format!("{} {} SIP/2.0", self.method, one_line(&uri));
@@ -160,20 +161,20 @@ impl Request {
 }
 
 impl Response {
-    /// Octets for the wire; Content-Length is written from the body.
+    /// The response as octets, with Content-Length computed from the body.
     pub fn write(&self) -> Vec<u8> {
         let line = format!("SIP/2.0 {:03} {}", self.code, one_line(&self.reason));
         write(&line, &self.headers, &self.body)
     }
 
-    /// A `message/sipfrag` body: a status line and no more, so that nobody learns more of
-    /// the answer than how it went (RFC 3515 §2.4.5).
+    /// A `message/sipfrag` body: only the status line, so that the receiver learns the outcome and
+    /// nothing else of the response (RFC 3515 §2.4.5).
     pub fn fragment(code: u16, reason: &str) -> Bytes {
         format!("SIP/2.0 {code:03} {}\r\n", one_line(reason)).into()
     }
 
-    /// Code and reason of the status line that a `message/sipfrag` body starts with
-    /// (RFC 3515 §2.4.5).
+    /// Code and reason of the status line at the start of a `message/sipfrag` body (RFC 3515
+    /// §2.4.5).
     pub fn status_of_fragment(octets: &[u8]) -> Option<(u16, String)> {
         let octets = octets.get(leading_line_ends(octets)..)?;
         let line = octets.split(|octet| *octet == b'\n').next()?;
@@ -237,7 +238,7 @@ impl StartLine {
     }
 }
 
-/// What follows the first `count` words of a line.
+/// The text after the first `count` words of a line.
 fn after_words(line: &str, count: usize) -> &str {
     (0..count).fold(line.trim(), |rest, _| {
         let end = rest.find(|c: char| c.is_ascii_whitespace());
@@ -245,7 +246,7 @@ fn after_words(line: &str, count: usize) -> &str {
     })
 }
 
-/// Reads fields up to and with the empty line; answers what follows it.
+/// Reads header fields up to and including the empty line; returns the text after it.
 pub(crate) fn parse_headers(mut octets: &[u8]) -> Result<(Headers, &[u8]), ParseError> {
     let mut headers = Headers::new();
     let mut field: Vec<u8> = Vec::new();
@@ -253,7 +254,7 @@ pub(crate) fn parse_headers(mut octets: &[u8]) -> Result<(Headers, &[u8]), Parse
         let (line, rest) = next_line(octets).ok_or(ParseError::Truncated)?;
         octets = rest;
         match line.first() {
-            // A line that starts with white space goes on with the field (§7.3.1).
+            // A line that starts with white space continues the field (§7.3.1).
             Some(b' ' | b'\t') if field.is_empty() => return Err(ParseError::Header),
             Some(b' ' | b'\t') => {
                 field.push(b' ');
@@ -291,7 +292,8 @@ fn push_field(headers: &mut Headers, field: &[u8]) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The body length the headers state; several that differ could be read in two ways.
+/// The body length in the headers. Several values that differ are an error, because two readers
+/// could disagree.
 fn content_length(headers: &Headers) -> Result<Option<usize>, ParseError> {
     let mut stated = None;
     for value in headers.all("Content-Length") {
@@ -307,7 +309,7 @@ fn content_length(headers: &Headers) -> Result<Option<usize>, ParseError> {
     Ok(stated)
 }
 
-/// The first line without its CRLF or LF, and what follows.
+/// The first line without its CRLF or LF, and the text after it.
 fn next_line(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b'\n', octets)?;
     let line = &octets[..end];

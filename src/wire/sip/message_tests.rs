@@ -1,5 +1,5 @@
-//! Whole messages, among them what RFC 4475 teaches about those we read (its section is
-//! named at each); the messages are our own.
+//! Tests of whole messages. Several follow the torture tests of RFC 4475 (each names its section);
+//! the messages are our own.
 
 use super::*;
 use proptest::prelude::*;
@@ -151,7 +151,7 @@ fn torture_3_1_1_2_wide_range_of_characters() {
     assert_eq!(uri.host, "example.com");
     assert_eq!(uri.to_string(), read.uri);
     let to: NameAddr = header(&read.headers, "To");
-    // NUL never reaches a host that counts on C strings.
+    // NUL never reaches a host that uses C strings.
     assert_eq!(to.display, "BEL:\u{7} NUL:  DEL:\u{7f}");
     let from: NameAddr = header(&read.headers, "From");
     assert_eq!(from.display, "token1~` token2'+_ token3*%!.-");

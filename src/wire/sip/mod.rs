@@ -1,7 +1,7 @@
 //! SIP messages and the header values the focus and `msrp-chat` need (RFC 3261).
 //!
-//! Tolerant in what it reads (folded lines, compact names, odd case, bare LF), strict in
-//! what it writes. Who a caller *is* never comes from here: the host says that.
+//! Tolerant in reading (folded lines, compact names, odd case, bare LF), strict in writing. The
+//! caller's identity never comes from here: the host determines it.
 
 pub mod dialog;
 mod dialog_reference;

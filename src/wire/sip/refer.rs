@@ -1,11 +1,11 @@
-//! What a REFER asks for: Refer-To (RFC 3515 §2.1), Referred-By (RFC 3892 §3) and Refer-Sub
-//! (RFC 4488 §4). Whether it may ask is decided elsewhere.
+//! The headers of a REFER: Refer-To (RFC 3515 §2.1), Referred-By (RFC 3892 §3) and Refer-Sub (RFC
+//! 4488 §4). The caller decides whether the request is allowed.
 
 use super::grammar::{is_token, one_line};
 use super::{Headers, Method, NameAddr, ParseError, Uri, UriError};
 use std::fmt;
 
-/// Why a REFER cannot be understood.
+/// The reason why a REFER cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferError {
     /// None or more than one Refer-To (RFC 3515 §2.4.2): 400.
@@ -19,27 +19,27 @@ pub enum ReferError {
     Scheme,
 }
 
-/// Most header fields embedded in a URI that are read; a transfer needs one, and some add
-/// Require and Referred-By.
+/// Limit of header fields embedded in a URI; a transfer needs one, and some clients add Require and
+/// Referred-By.
 pub const MAX_EMBEDDED: usize = 16;
 
-/// `Refer-To`: whom to send which request.
+/// `Refer-To`: the request to send, and its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferTo {
-    /// A name for people; empty when absent.
+    /// A display name; empty when absent.
     pub display: String,
-    /// Whom, without method and embedded header fields.
+    /// The target, without method and embedded header fields.
     pub uri: Uri,
-    /// Which request. It may stand in the URI (RFC 4579 §5.11) or, as sipsimple writes it,
-    /// behind the brackets; the one in the URI counts first. INVITE when nowhere.
+    /// The method of the request. It may be in the URI (RFC 4579 §5.11) or, as sipsimple writes it,
+    /// after the brackets; the one in the URI takes precedence. INVITE by default.
     pub method: Method,
-    /// Header fields for that request, decoded. Most a sender has no business to set
-    /// (RFC 3261 §19.1.5): take those by name that are wanted.
+    /// Header fields for that request, decoded. The sender must not set most of them (RFC 3261
+    /// §19.1.5): take the allowed ones by name.
     pub embedded: Headers,
 }
 
 impl ReferTo {
-    /// The one of a request.
+    /// The Refer-To of a request.
     pub fn of(headers: &Headers) -> Result<Self, ReferError> {
         match headers.elements("Refer-To").as_slice() {
             [one] => ReferTo::parse(one),
@@ -77,7 +77,7 @@ impl ReferTo {
 }
 
 impl fmt::Display for ReferTo {
-    /// The method stands in the URI, where RFC 4579 §5.11 wants it.
+    /// Writes the method into the URI, as RFC 4579 §5.11 requires.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut uri = self.uri.clone();
         if self.method != Method::Invite {
@@ -104,7 +104,7 @@ fn embedded(text: &str) -> Option<Headers> {
     for field in text.split('&').filter(|field| !field.is_empty()) {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         let name = unescape(name).filter(|name| is_token(name))?;
-        // A line end in here is somebody who wants to write headers of his own.
+        // A line end here is an attempt to inject headers.
         let value = unescape(value).filter(|value| !value.contains(char::is_control))?;
         headers.push(&name, value);
         if headers.len() > MAX_EMBEDDED {
@@ -136,8 +136,8 @@ fn hex(digit: u8) -> Option<u8> {
     value.try_into().ok()
 }
 
-/// All but what a header name or value in a URI may hold (RFC 3261 §25.1, `hnv-unreserved`
-/// aside: some readers do not expect it).
+/// Escapes every character that a header name or value in a URI must not contain (RFC 3261 §25.1).
+/// Also escapes `hnv-unreserved`, which some readers do not expect.
 fn escape(text: &str) -> String {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&octet);
     let escaped = text.bytes().map(|octet| match plain(octet) {
@@ -147,15 +147,15 @@ fn escape(text: &str) -> String {
     escaped.collect()
 }
 
-/// `Referred-By`: who asked for this request.
+/// `Referred-By`: the originator of the REFER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferredBy {
-    /// Who, with or without brackets.
+    /// The address, with or without brackets.
     pub address: NameAddr,
 }
 
 impl ReferredBy {
-    /// Somebody, without a name.
+    /// An address without a name.
     pub fn new(uri: &str) -> Self {
         ReferredBy {
             address: NameAddr {
@@ -166,7 +166,7 @@ impl ReferredBy {
         }
     }
 
-    /// The one of a request; several, or a malformed one, are an error (RFC 3892 §3).
+    /// The Referred-By of a request; several, or a malformed one, are an error (RFC 3892 §3).
     pub fn of(headers: &Headers) -> Result<Option<Self>, ParseError> {
         match headers.elements("Referred-By").as_slice() {
             [] => Ok(None),
@@ -175,7 +175,7 @@ impl ReferredBy {
         }
     }
 
-    /// The Content-ID of the body part that proves it, without quotes and brackets.
+    /// The Content-ID of the body part with its signature, without quotes and brackets.
     pub fn token(&self) -> Option<&str> {
         let id = self.address.params.value("cid")?;
         let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
@@ -190,7 +190,8 @@ impl fmt::Display for ReferredBy {
     }
 }
 
-/// Whether a REFER wants to hear how it went: `Refer-Sub: false` does not (RFC 4488 §4).
+/// Whether the sender of a REFER wants notifications; `Refer-Sub: false` declines them (RFC 4488
+/// §4).
 pub fn wants_refer_subscription(headers: &Headers) -> bool {
     !headers.has_token("Refer-Sub", "false")
 }

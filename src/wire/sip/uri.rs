@@ -4,24 +4,23 @@ use super::Params;
 use std::fmt;
 use std::str::FromStr;
 
-/// Why text is no URI we understand.
+/// The reason why text cannot be read as a URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// Neither sip, sips nor tel.
+    /// The scheme is neither sip, sips nor tel.
     #[error("unsupported URI scheme")]
     Scheme,
-    /// Anything else.
+    /// Any other error.
     #[error("malformed URI")]
     Malformed,
 }
 
-/// A parsed URI. `Display` writes what was read, octet for octet where it was well-formed.
+/// A parsed URI. `Display` writes it as read, octet for octet if it was well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri {
     /// `sip`, `sips` or `tel`, lower case.
     pub scheme: String,
-    /// User part as written (percent-escapes kept, and the password, if somebody still
-    /// writes one); for `tel` the number.
+    /// User part as written, with percent-escapes and any password; for `tel` the number.
     pub user: Option<String>,
     /// Host as written, IPv6 in brackets; empty for `tel`.
     pub host: String,
@@ -33,7 +32,7 @@ pub struct Uri {
     pub headers: Option<String>,
 }
 
-/// Longest URI read: a header line is no longer (see `message::MAX_LINE`).
+/// Limit of a URI's length, in octets: that of a header line (see `message::MAX_LINE`).
 pub const MAX_URI: usize = 8 * 1024;
 
 impl Uri {
@@ -63,8 +62,8 @@ impl Uri {
 }
 
 impl Uri {
-    /// The URI as it may stand in a Request-URI: without header fields and method, which are
-    /// for Contacts and links (RFC 3261 §19.1.1, table 1).
+    /// The URI in the form allowed in a Request-URI: without header fields and method, which belong
+    /// in Contacts and links (RFC 3261 §19.1.1, table 1).
     #[must_use]
     pub fn for_request(mut self) -> Self {
         self.headers = None;
@@ -73,8 +72,8 @@ impl Uri {
         self
     }
 
-    /// The same without the password that somebody still writes behind the user (RFC 3261
-    /// §19.1.1 recommends against it): it never becomes part of a name.
+    /// The same without a password in the user part (RFC 3261 §19.1.1 recommends against one): it
+    /// never becomes part of a name.
     #[must_use]
     pub fn without_password(mut self) -> Self {
         if self.scheme != "tel"
@@ -97,7 +96,8 @@ impl FromStr for Uri {
         if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {
             return Err(UriError::Scheme);
         }
-        // The last two are no characters of XML: what is left out there would make two keys one.
+        // XML does not allow the last two characters; omitting them in a document would make two
+        // keys equal.
         let forbidden =
             |c: char| c.is_whitespace() || c.is_control() || "<>\"\u{fffe}\u{ffff}".contains(c);
         if text.len() > MAX_URI || rest.contains(forbidden) {
@@ -129,10 +129,10 @@ fn parse_tel(scheme: String, rest: &str) -> Result<Uri, UriError> {
 }
 
 fn parse_sip(scheme: String, rest: &str) -> Result<Uri, UriError> {
-    // The user part may hold `;` and `?`, neither it nor what follows an unescaped `@`
-    // (§19.1.1), so the first `@` ends it; some write one into the headers nevertheless.
+    // The user part may contain `;` and `?`. An unescaped `@` is allowed neither in it nor after it
+    // (§19.1.1), so the first `@` ends it; some clients write one in the headers nevertheless.
     let (user, rest) = match rest.split_once('@') {
-        // A password alone belongs to nobody.
+        // A password without a user is invalid.
         Some((user, _)) if user.is_empty() || user.starts_with(':') => {
             return Err(UriError::Malformed);
         }
@@ -181,8 +181,9 @@ fn parse_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Only escapes of unreserved characters may be undone (§19.1.4); what a user part may not
-/// hold is escaped, and all escapes are in upper case, so that equal users are equal octets.
+/// Normalises escapes so that equal users have equal octets. Only escapes of unreserved characters
+/// may be decoded (§19.1.4); characters that a user part must not contain are escaped, and all
+/// escapes are in upper case.
 pub(crate) fn canonical_user(user: &str) -> String {
     let octets = user.as_bytes();
     let mut canonical = String::with_capacity(user.len());

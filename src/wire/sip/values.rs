@@ -79,14 +79,14 @@ impl fmt::Display for Method {
     }
 }
 
-/// `;name=value` parameters in order; names compare without case. Values stay as written,
-/// with their quotes. Their number is bounded by the length of a line.
+/// `;name=value` parameters in order; names compare without case. Values stay as written, including
+/// their quotes. The length of a line limits their number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(pub Vec<(String, Option<String>)>);
 
 impl Params {
-    /// Reads `name=value;name`, with or without a semicolon in front. White space around
-    /// names and values goes, parameters without a name are left out.
+    /// Reads `name=value;name`, with or without a leading semicolon. White space around names and
+    /// values is removed; parameters without a name are left out.
     pub fn parse(text: &str) -> Params {
         let parameters = split_outside(text, b';').map(|parameter| {
             let (name, value) = match parameter.split_once('=') {
@@ -179,8 +179,8 @@ impl FromStr for NameAddr {
     }
 }
 
-/// The display name without quotes, and the text from the `<` on; all of the text when
-/// there are no brackets.
+/// The display name without quotes, and the text from the `<`; the whole text when there are no
+/// brackets.
 fn split_display(text: &str) -> Result<(String, &str), ParseError> {
     if let Some(quoted) = text.strip_prefix('"') {
         let (display, rest) = unquote(quoted).ok_or(ParseError::Header)?;
@@ -197,7 +197,7 @@ fn split_display(text: &str) -> Result<(String, &str), ParseError> {
     }
 }
 
-/// What a quoted string says, and what follows its closing quote.
+/// The content of a quoted string, and the text after its closing quote.
 pub(super) fn unquote(text: &str) -> Option<(String, &str)> {
     let mut plain = String::new();
     let mut characters = text.char_indices();
@@ -219,7 +219,7 @@ impl fmt::Display for NameAddr {
                 .replace('"', "\\\"");
             write!(f, "\"{display}\" ")?;
         }
-        // A URI never ends its own brackets.
+        // Prevents a URI from closing its own brackets.
         let uri = one_line(&self.uri).replace(['<', '>'], "");
         write!(f, "<{uri}>{}", self.params)
     }
@@ -315,7 +315,7 @@ mod tests {
             (inside.tag(), inside.params.has("method")),
             (Some("2"), false)
         );
-        // sipsimple writes Referred-By like this.
+        // sipsimple writes Referred-By in this form.
         assert_eq!(name_addr("sip:a@b").uri, "sip:a@b");
         assert_eq!(name_addr("*").uri, "*");
     }

@@ -20,10 +20,10 @@ const ROSTER: &str = r#"<?xml version="1.0"?>
  <endpoint entity="sip:bob@h;gr"><status>connected</status></endpoint></user></users>
 </conference-info>"#;
 
-/// What this room refuses.
+/// A message that this room refuses.
 const TOO_MUCH: &str = "too-much";
 
-/// A room of one: says what it is told, answers as `code` says.
+/// A room with one participant: it records its messages, and answers with `code`.
 struct FakeRoom {
     sip: UdpSocket,
     chat: TcpListener,
@@ -116,7 +116,7 @@ impl FakeRoom {
         .write()
     }
 
-    /// Answers every request; what is said is said back by Bob.
+    /// Answers every request; Bob repeats every message.
     async fn talk(&self) {
         let (mut stream, _) = self.chat.accept().await.unwrap();
         let (mut decoder, mut held) = (Decoder::new(), Vec::new());
@@ -195,7 +195,7 @@ impl Heard {
     }
 }
 
-/// Runs the program with a command line and typed lines; its status and what it printed.
+/// Runs the program with a command line and typed lines; returns its status and its output.
 async fn chat(code: u16, line: &str, typed: &[&str]) -> (Status, Vec<String>) {
     let (room, port) = FakeRoom::open(code).await;
     let line = format!("msrp-chat --from sip:alice@127.0.0.1 {line} sip:lobby@127.0.0.1:{port}");
@@ -268,7 +268,7 @@ async fn a_room_that_is_full() {
 async fn a_person_types() {
     let line = "--name Al --for 20 --expect hi --stay";
     let (status, printed) = chat(200, line, &["/help", "/dance", "/quit"]).await;
-    // Leaving before what was expected is the person's own choice.
+    // A person may leave before the expected message arrives.
     assert_eq!(status, Status::Fine, "{printed:?}");
     assert!(printed.iter().any(|line| line.contains("/msg NAME TEXT")));
     assert!(
@@ -278,7 +278,7 @@ async fn a_person_types() {
     );
 }
 
-/// A script that announces something must not believe that it was said.
+/// A script must notice that its announcement was refused.
 #[tokio::test]
 async fn what_the_room_refuses_ends_in_another_status() {
     let long = "x".repeat(500);

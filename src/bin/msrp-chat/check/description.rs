@@ -1,13 +1,12 @@
-//! What the room's session description promises, and whether others can keep to it
-//! (RFC 4975 §8, RFC 7701 §8).
+//! Checks the promises of the room's session description, and whether others can rely on them (RFC
+//! 4975 §8, RFC 7701 §8).
 
 use super::report::Finding;
 use crate::offer::Peer;
 use msrp_conference::wire::msrp::UriRef;
 use std::net::IpAddr;
 
-/// Judges the description: is its address one that a client can reach that reached `server`
-/// by SIP?
+/// Judges the description: can a client that reached `server` by SIP reach its address?
 pub(super) fn judge(peer: &Peer, server: IpAddr) -> Finding {
     let first = peer.path.split_whitespace().next().unwrap_or_default();
     let Ok(uri) = UriRef::parse(first) else {
@@ -37,7 +36,7 @@ pub(super) fn judge(peer: &Peer, server: IpAddr) -> Finding {
     }
 }
 
-/// What is wrong with an address, for somebody who reaches the server at `server`.
+/// The problem with an address, for a client that reaches the server at `server`.
 fn reach(host: IpAddr, server: IpAddr) -> Option<Finding> {
     const ADVERTISE: &str = "Set the parameter `advertise` to the address or name under which \
         clients reach this machine (docs/nat.md).";

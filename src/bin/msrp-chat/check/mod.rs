@@ -1,5 +1,6 @@
-//! `msrp-chat check`: tries a server step by step, and says at each what is wrong and how to
-//! mend it. Steps that need a failed one are not tried; whoever came in leaves in any case.
+//! `msrp-chat check`: tries a server step by step, and reports at each step any fault and its
+//! remedy. Steps that need a failed one are skipped; every participant who has joined leaves in any
+//! case.
 
 mod description;
 mod party;
@@ -20,21 +21,21 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long one participant is listened to before the other has its turn.
+/// Listening time of one participant before the other's turn.
 const TURN: Duration = Duration::from_millis(5);
-/// Of a roster that does not name us, so many are shown.
+/// Names to show of a roster that does not contain us.
 const NAMES_SHOWN: usize = 3;
 /// The step in which the first participant joins.
 const FIRST: &str = "join";
-/// What makes a test message unlike any other.
+/// Length of the random text that makes a test message unique.
 const MARK_CHARACTERS: usize = 12;
-/// By then an unacknowledged 2xx has come twice more: after T1, and twice that (RFC 3261
+/// Time in which an unacknowledged 2xx comes twice more: after T1, and after twice that (RFC 3261
 /// §13.3.1.4).
 const ACK_SHOWS: Duration = Duration::from_millis(1_700);
-/// One repetition may be a lost datagram.
+/// Repetitions that prove a lost ACK; a single one may be due to a lost datagram.
 const LOST_ACK: u32 = 2;
 
-/// What a monitoring plugin ends with when it could not try.
+/// Exit code of a monitoring plugin that could not run its check.
 pub(crate) const UNKNOWN: u8 = 3;
 
 /// Runs every step.
@@ -61,11 +62,11 @@ struct Check {
     report: Report,
     /// When the step began.
     since: Moment,
-    /// Who the room takes the first identity for, if not for what it says it is.
+    /// The first participant's identity in the room, if it differs from the one they claim.
     known_as: Option<String>,
 }
 
-/// A step that failed: what follows is pointless.
+/// A failed step, after which the rest is pointless.
 struct Stopped;
 
 type Step<T = ()> = Result<T, Stopped>;
@@ -86,13 +87,13 @@ impl Check {
         let mut parties = Vec::new();
         match self.everybody_in(&mut parties).await {
             Ok(()) => {
-                // Leaving is tried even if talking failed.
+                // Leaves even if talking failed.
                 let _ = self.talk(&mut parties).await;
                 self.acknowledged(&mut parties).await;
                 self.leave(&mut parties).await;
             }
             Err(Stopped) => {
-                // What failed is told already.
+                // The failure is reported already.
                 let _ = self.hang_up(&mut parties).await;
             }
         }
@@ -117,7 +118,7 @@ impl Check {
         self.second_in(parties).await
     }
 
-    /// The host has an address.
+    /// Checks that the host has an address.
     async fn address(&mut self) -> Step<SocketAddr> {
         match call::server_address(&self.first()).await {
             Ok(address) => {
@@ -128,7 +129,8 @@ impl Check {
         }
     }
 
-    /// SIP gets there and back. Any answer will do: what it means for a room, the join says.
+    /// Checks that SIP gets there and back. Any answer will do; its meaning for a room shows at the
+    /// join.
     async fn options(&mut self) -> Step {
         let mut party = self.open("sip", &self.first()).await?;
         party.participant.ask_capabilities();
@@ -302,7 +304,7 @@ impl Check {
         self.tell("roster", &finding);
     }
 
-    /// The second is connected, and the first is told of it.
+    /// Checks that the second is connected, and that the first is notified.
     async fn second_in(&mut self, parties: &mut [Party]) -> Step {
         let [first, second] = parties else {
             return Err(Stopped);
@@ -332,7 +334,7 @@ impl Check {
         Ok(())
     }
 
-    /// What the one says the other hears, and the other way round.
+    /// Each of the two sends a message, and the other must receive it.
     async fn talk(&mut self, parties: &mut [Party]) -> Step {
         for (name, speaker, hearer) in [("message", 0, 1), ("reply", 1, 0)] {
             let mark = token(&mut entropy::System, MARK_CHARACTERS);
@@ -368,7 +370,7 @@ impl Check {
         Ok(())
     }
 
-    /// The room has got our ACK: it does not repeat its answer.
+    /// Checks that the room has got our ACK, and so does not repeat its answer.
     async fn acknowledged(&mut self, parties: &mut [Party]) {
         let Some(party) = parties.first_mut() else {
             return;
@@ -397,7 +399,7 @@ impl Check {
         self.tell("leave", &finding);
     }
 
-    /// Everybody leaves. The worst answer to a BYE; `None` when one was not answered.
+    /// Makes everybody leave. Returns the worst answer to a BYE; `None` when one got no answer.
     async fn hang_up(&mut self, parties: &mut [Party]) -> Option<u16> {
         for party in parties.iter_mut() {
             party.participant.leave();
@@ -439,7 +441,7 @@ impl Check {
         }
     }
 
-    /// Lets everybody see what happens until `until`, or patience is at an end.
+    /// Lets every party process events until `until` holds, or time is up.
     async fn wait(
         &self,
         parties: &mut [&mut Party],
@@ -458,12 +460,12 @@ impl Check {
     }
 
     fn failed(&mut self, name: &str, failure: Failure) -> Stopped {
-        // Reported; what comes after it is not tried.
+        // Reported; the following steps are skipped.
         let _ = self.done(name, failure.into());
         Stopped
     }
 
-    /// A step without which the next cannot be tried.
+    /// Ends a step that the next ones depend on.
     fn done(&mut self, name: &str, finding: Finding) -> Step {
         self.tell(name, &finding);
         match finding.verdict {
@@ -480,7 +482,7 @@ impl Check {
     }
 }
 
-/// A full roster has come; `known_as` is who is in it instead of us.
+/// The finding about a full roster; `known_as` is the name in it instead of ours.
 fn roster_finding(me: &str, known_as: Option<&str>, present: usize) -> Finding {
     match known_as {
         Some(known) => Finding::warning(
@@ -494,7 +496,7 @@ fn roster_finding(me: &str, known_as: Option<&str>, present: usize) -> Finding {
     }
 }
 
-/// What a message holds, whatever its type.
+/// Content of a message as text, whatever its type.
 fn body_of(message: &Received) -> String {
     String::from_utf8_lossy(&message.content).into_owned()
 }

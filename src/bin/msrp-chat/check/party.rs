@@ -1,4 +1,4 @@
-//! One of the two identities of a check, and everything it has seen so far.
+//! One of the two identities of a check, and all its observations.
 
 use crate::call::Caller;
 use crate::failure::Failure;
@@ -7,14 +7,14 @@ use crate::participant::{News, Participant};
 use crate::sip::Capabilities;
 use msrp_conference::time::{Clock, Moment};
 
-/// A participant that remembers.
+/// A participant and its observations.
 pub(super) struct Party {
     clock: Clock,
     pub(super) participant: Participant,
     pub(super) seen: Seen,
 }
 
-/// What it has seen.
+/// Everything a party has observed.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) capabilities: Option<Capabilities>,
@@ -22,7 +22,7 @@ pub(super) struct Seen {
     pub(super) accepted_at: Option<Moment>,
     pub(super) bound: bool,
     pub(super) failure: Option<Failure>,
-    /// How many conference-info documents have come, and whether one was full.
+    /// Number of conference-info documents received; `full` if one was full.
     pub(super) rosters: u32,
     pub(super) full: bool,
     pub(super) no_roster: Option<Failure>,
@@ -40,7 +40,7 @@ impl Party {
         })
     }
 
-    /// Sees what happens until `by`, or one thing.
+    /// Processes events until `by`, or one event.
     pub(super) async fn look(&mut self, by: Moment) {
         let Some(news) = self.participant.next(by).await else {
             return;
@@ -71,7 +71,7 @@ impl Party {
                 seen.failure = Some(Failure::unusable("stay", reason, advice));
             }
             News::Left => seen.left = true,
-            // The next message would tell if the new place were not good.
+            // The next message would show if the new address were wrong.
             News::Moved => {
                 if let Err(failure) = self.participant.connect().await {
                     self.seen.failure = Some(failure);

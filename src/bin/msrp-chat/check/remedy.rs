@@ -1,11 +1,11 @@
-//! What an operator does about a failed step. A participant would ask the operator; here the
-//! operator asks.
+//! Advice to an operator about a failed step. The program usually sends participants to their
+//! operator; here the reader is the operator.
 
 use crate::cli::Access;
 use crate::failure::{FIND, Failure};
 use rustls::{CertificateError, Error};
 
-/// The step failed with this answer of the module's or of the script's, or without any.
+/// The step failed with this answer from the module or the script, or without any.
 pub(super) fn join(failure: &Failure, access: &Access, from: &str, first: bool) -> String {
     let (encrypted, has_account) = (access.msrps, access.account(from).is_some());
     let advice = match failure.code {
@@ -65,13 +65,13 @@ pub(super) fn join(failure: &Failure, access: &Access, from: &str, first: bool) 
     advice.to_owned()
 }
 
-/// Whether the module says why in a Warning when it refuses an INVITE with this code. A script
-/// that challenges, and what goes wrong on the way, has none either.
+/// Whether the module adds a Warning with the reason when it refuses an INVITE with this code. A
+/// script's challenge has none, nor has an error on the way.
 pub(super) fn is_explained(code: u16) -> bool {
     matches!(code, 402..=406 | 480 | 482..=486 | 488 | 501 | 603..=606)
 }
 
-/// The refusal does not come from the module; `software` is what gave it, if it says.
+/// The refusal does not come from the module; `software` is the element that sent it, if known.
 pub(super) fn stranger(failure: &Failure, software: &str) -> String {
     let who = match software {
         "" => "no Server header".to_owned(),
@@ -91,11 +91,11 @@ pub(super) fn stranger(failure: &Failure, software: &str) -> String {
     )
 }
 
-/// An INVITE was answered by somebody who is no chat room.
+/// An element that is not a chat room answered an INVITE.
 pub(super) const STRANGER: &str = "Whoever answers is no conference server: does the script give \
     INVITEs for rooms to msrp_conference_handle() before anything else answers or relays them?";
 
-/// The chat's address, which the answer names, cannot be connected to.
+/// The chat's address in the answer does not accept a connection.
 pub(super) fn connection(failure: &Failure) -> &'static str {
     if failure.what == FIND {
         return "The room's answer names that host: set `advertise` to a name that clients can \
@@ -167,7 +167,7 @@ pub(super) const NO_NOTIFY: &str = "Can the server reach this machine by SIP? Be
 pub(super) const NO_SUBSCRIBE: &str = "The script loses it: SUBSCRIBE must come to \
     msrp_conference_handle() as INVITE does.";
 
-/// A message was refused; `known_as` is who the room takes the speaker for, if that is another.
+/// A message was refused; `known_as` is the speaker's name in the room, if it is another.
 pub(super) fn message(failure: &Failure, me: &str, known_as: Option<&str>) -> String {
     match (failure.code, known_as) {
         (Some(403), Some(known)) => format!(
@@ -182,11 +182,11 @@ pub(super) fn message(failure: &Failure, me: &str, known_as: Option<&str>) -> St
     }
 }
 
-/// The 2xx comes again and again.
+/// The room repeats its 2xx.
 pub(super) const NO_ACK: &str = "The ACK gets lost, and half a minute later the call ends: ACK must \
     come to msrp_conference_handle() too, also where the script handles requests within a dialog.";
 
-/// A request within the dialog goes astray.
+/// A request within the dialog does not reach the module.
 pub(super) const NO_BYE: &str = "Requests within a dialog do not come to msrp_conference_handle(): \
     hand over what is for the room's host before loose_route() and the has_totag() part, and \
     without asking for an account.";

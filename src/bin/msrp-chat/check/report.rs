@@ -1,16 +1,16 @@
-//! What a check found, step by step: for people, as JSON, or in the line that monitoring plugins
-//! print.
+//! The results of a check, step by step: for people, as JSON, or in the line that monitoring
+//! plugins print.
 
 use crate::failure::Failure;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;
 
-/// How a step went.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Fine,
-    /// It works, and something about it is worth mending.
+    /// It works, but something about it should be fixed.
     Warning,
     Failed,
     /// Not tried, for a reason.
@@ -28,7 +28,7 @@ impl Verdict {
     }
 }
 
-/// What a step found: what was seen, and what to do where there is something to do.
+/// The result of a step: the observation, and advice where there is something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
@@ -72,17 +72,17 @@ impl From<Failure> for Finding {
     }
 }
 
-/// How a report is written.
+/// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
-    /// One object a step.
+    /// One object per step.
     Json,
     /// One line at the end.
     Plugin,
 }
 
-/// How it went, all in all.
+/// The result of the whole check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Fine,
@@ -95,7 +95,7 @@ pub(crate) struct Report {
     form: Form,
     out: Box<dyn Write>,
     counts: [u32; 4],
-    /// The worst step so far, in words, and how long all have taken.
+    /// The worst step so far, in words, and the time of all steps.
     worst: Option<(Verdict, String)>,
     took: Duration,
 }
@@ -135,7 +135,7 @@ impl Report {
         }
     }
 
-    /// The first of the worst steps is what the line tells.
+    /// Keeps the first of the worst steps for the plugin's line.
     fn remember(&mut self, name: &str, finding: &Finding) {
         let weight = |verdict: &Verdict| match verdict {
             Verdict::Failed => 2,
@@ -183,7 +183,7 @@ impl Report {
         end
     }
 
-    /// State, words, and after the bar what is drawn (Monitoring Plugins' guidelines).
+    /// State, text, and behind the bar the performance data (Monitoring Plugins' guidelines).
     fn plugin_line(&mut self, end: End, fine: u32) {
         let state = match end {
             End::Fine => "OK",
@@ -206,7 +206,7 @@ impl Report {
     }
 
     fn line(&mut self, text: &str) {
-        // Whoever read us has gone; the exit status still tells.
+        // The reader of our output has gone; the exit status still reports the result.
         let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 }

@@ -1,4 +1,4 @@
-//! What a load run has counted, and how it is shown.
+//! The counts of a load run, and their output.
 
 use super::histogram::Histogram;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::time::Duration;
 const BAR: usize = 30;
 /// Columns of the progress bar: the live line should fit into 80.
 const LIVE_BAR: usize = 10;
-/// Different reasons that are told; more would not be read.
+/// Different reasons to report; nobody would read more.
 const MAX_REASONS: usize = 10;
 
 /// All counts of a run.
@@ -24,7 +24,7 @@ pub(super) struct Figures {
     pub(super) sent: u64,
     pub(super) accepted: u64,
     pub(super) not_sent: u64,
-    /// Copies that should come, and that have come.
+    /// Expected copies, and those that have arrived.
     pub(super) expected: u64,
     pub(super) delivered: u64,
     pub(super) rosters: u64,
@@ -55,14 +55,14 @@ impl Figures {
         }
     }
 
-    /// Somebody is in.
+    /// A participant is in.
     pub(super) fn bound(&mut self, room: usize, took: Duration) {
         self.joined += 1;
         self.present[room] += 1;
         self.joins.add(took);
     }
 
-    /// Somebody is out, or lost.
+    /// A participant is out, or lost.
     pub(super) fn gone(&mut self, room: usize) {
         self.present[room] = self.present[room].saturating_sub(1);
     }
@@ -73,30 +73,30 @@ impl Figures {
         self.expected += u64::from(self.present[room].saturating_sub(1));
     }
 
-    /// A copy has come.
+    /// A copy has arrived.
     pub(super) fn heard(&mut self, latency: Duration) {
         self.delivered += 1;
         self.latency.add(latency);
     }
 
-    /// Why something went wrong.
+    /// Counts the reason for a failure.
     pub(super) fn reason(&mut self, reason: String) {
         if self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&reason) {
             *self.reasons.entry(reason).or_default() += 1;
         }
     }
 
-    /// Nobody's fate is open any more.
+    /// Whether every join has ended, well or not.
     pub(super) fn all_answered(&self) -> bool {
         self.joined + self.refused >= self.participants
     }
 
-    /// Nothing is on its way any more.
+    /// Whether no copy is on its way any more.
     pub(super) fn all_delivered(&self) -> bool {
         self.delivered >= self.expected && self.accepted + self.not_sent >= self.sent
     }
 
-    /// Everybody came in and every message came to everybody.
+    /// Whether everybody joined and every message reached everybody.
     pub(super) fn good(&self) -> bool {
         self.joined == self.participants
             && self.lost == 0
@@ -104,7 +104,7 @@ impl Figures {
             && self.all_delivered()
     }
 
-    /// The live line: how far the run is (0 to 1) and what passes; `span` is the time since
+    /// The live line: progress of the run (0 to 1) and present rates; `span` is the time since
     /// `before` was counted.
     pub(super) fn line(&self, share: f64, before: (u64, u64), span: Duration) -> String {
         let filled = ((share * LIVE_BAR as f64) as usize).min(LIVE_BAR);

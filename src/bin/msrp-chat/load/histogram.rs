@@ -1,16 +1,16 @@
-//! Spans of time in buckets that grow with them: a fixed amount of memory for any number of
-//! values, and quantiles right to one part in sixteen.
+//! Durations in buckets that grow with them: a fixed amount of memory for any number of values, and
+//! quantiles with an error of at most one sixteenth.
 
 use std::time::Duration;
 
-/// Buckets to a doubling.
+/// Buckets per doubling.
 const FINE: u64 = 16;
-/// Four binary digits behind the first, as `FINE` says.
+/// Binary digits behind the first one, for `FINE` buckets.
 const FINE_BITS: u32 = 4;
-/// Enough for every span of 2^40 µs, which is twelve days.
+/// Enough for every duration below 2^40 µs, which is twelve days.
 const BUCKETS: usize = 40 * FINE as usize;
 
-/// Counts of spans.
+/// Counts of durations.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     buckets: Vec<u64>,
@@ -19,7 +19,7 @@ pub(super) struct Histogram {
     longest: Duration,
 }
 
-/// A row to draw: spans from the first up to the second, and how many.
+/// A row to draw: durations from the first up to the second, and their count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) from: Duration,
@@ -61,7 +61,7 @@ impl Histogram {
         self.longest
     }
 
-    /// The span that this share of all (0 to 1) does not exceed; zero when there is none.
+    /// The duration that this share of all (0 to 1) does not exceed; zero when there is none.
     pub(super) fn quantile(&self, share: f64) -> Duration {
         // The count of a run is far below 2^52.
         let wanted = ((self.count as f64 * share).ceil() as u64).max(1);
@@ -75,7 +75,7 @@ impl Histogram {
         self.longest
     }
 
-    /// One row to a doubling, from the first that is not empty to the last.
+    /// One row per doubling, from the first that is not empty to the last.
     pub(super) fn rows(&self) -> Vec<Row> {
         let doublings = self.buckets.chunks(FINE as usize).enumerate();
         let all: Vec<Row> = doublings
@@ -105,7 +105,7 @@ fn bucket(micros: u64) -> usize {
     (index as usize).min(BUCKETS - 1)
 }
 
-/// Where a bucket begins.
+/// The start of a bucket.
 fn start(index: usize) -> u64 {
     let (doubling, fine) = (index as u64 / FINE, index as u64 % FINE);
     match doubling {

@@ -9,11 +9,11 @@ use crate::screen::text_of;
 use msrp_conference::time::Moment;
 use std::time::Duration;
 
-/// How often somebody who has nothing to say looks whether all is over.
+/// How often a member with nothing to say checks whether the run is over.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long a join may take.
+/// Longest time for a join.
 const JOIN_PATIENCE: Duration = Duration::from_secs(35);
-/// How long leaving may take.
+/// Longest time for leaving.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The participant.
@@ -22,17 +22,17 @@ pub(super) struct Member<'a> {
     /// The number of its room, from 0.
     pub(super) room: usize,
     pub(super) caller: Caller,
-    /// When it joins.
+    /// Time of its join.
     pub(super) at: Moment,
-    /// When it speaks first, counted from when talking begins.
+    /// Time of its first message, counted from the start of talking.
     pub(super) turn: Duration,
 }
 
-/// It is no longer in the room.
+/// The member is no longer in the room.
 struct Out;
 
 impl Member<'_> {
-    /// Its whole life.
+    /// The member's whole life.
     pub(super) async fn live(self) {
         let clock = self.run.clock;
         tokio::time::sleep(self.at.saturating_since(clock.now())).await;
@@ -93,7 +93,7 @@ impl Member<'_> {
         self.run.figures.borrow_mut().gone(self.room);
     }
 
-    /// When it has something to say next; `None` before talking begins and after it ends.
+    /// Time of its next message; `None` before talking begins and after it ends.
     fn next_word(&self, now: Moment, said: u32) -> Option<Moment> {
         let began = self.run.talk_began(now)?;
         let at = began + self.turn + self.run.pause.saturating_mul(said);
@@ -168,8 +168,8 @@ impl Member<'_> {
     }
 }
 
-/// How long after the beginning of this run a message of it was said; nothing of what others
-/// say meanwhile, or said before and is in the room's history.
+/// When a message of this run was sent, counted from the beginning of the run; `None` for messages
+/// of others and of the room's history.
 fn sent_after(mark: &str, message: &Received) -> Option<Duration> {
     let text = text_of(message);
     let micros = text

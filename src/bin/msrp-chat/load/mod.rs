@@ -1,5 +1,5 @@
-//! `msrp-chat load`: many participants in one process, each with sockets of its own, who join
-//! rooms and talk at a given rate while what comes back is measured.
+//! `msrp-chat load`: many participants in one process, each with sockets of its own. They join
+//! rooms and talk at a given rate, and the program measures the copies that come back.
 
 mod figures;
 mod histogram;
@@ -18,39 +18,39 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::LocalSet;
 
-/// How often the live line is drawn on a terminal.
+/// How often the live line is redrawn on a terminal.
 const REDRAW: Duration = Duration::from_millis(250);
 /// How often a line is written elsewhere.
 const SAY_SELDOM: Duration = Duration::from_secs(5);
-/// How often progress is told as JSON.
+/// How often progress is reported as JSON.
 const TELL: Duration = Duration::from_secs(1);
-/// No run lasts for ever.
+/// Longest time over which participants may join.
 const LONGEST_RAMP: Duration = Duration::from_secs(3_600);
-/// How long the last copies may take.
+/// Longest wait for the last copies.
 const SETTLE: Duration = Duration::from_secs(10);
-/// How long stragglers may take to join once all have been sent for: the give-up time of an
-/// INVITE (RFC 3261 §17.1.1.2) and a little.
+/// Longest wait for late joins after the last INVITE: the give-up time of an INVITE (RFC 3261
+/// §17.1.1.2) and a margin.
 const JOIN_SLACK: Duration = Duration::from_secs(36);
 
-/// What all participants share.
+/// State that all participants share.
 struct Run {
     clock: Clock,
     figures: RefCell<Figures>,
     began: Moment,
-    /// When all have been sent for.
+    /// When the last participant starts to join.
     ramp_over: Moment,
-    /// When everybody's join was decided; nobody speaks before, so that everybody hears.
+    /// When every join had ended; nobody speaks before, so that everybody hears every message.
     talk_began: Cell<Option<Moment>>,
     talk_for: Duration,
-    /// Between two messages of the same participant.
+    /// Time between two messages of the same participant.
     pause: Duration,
     size: usize,
-    /// What the messages of this run, and of no other, begin with.
+    /// Prefix of this run's messages; unique to the run.
     mark: String,
 }
 
 impl Run {
-    /// When talking began; `None` while joins are undecided.
+    /// When talking began; `None` while joins are still open.
     fn talk_began(&self, now: Moment) -> Option<Moment> {
         let decided = || self.figures.borrow().all_answered() || now >= self.ramp_over + JOIN_SLACK;
         if self.talk_began.get().is_none() && decided() {
@@ -59,19 +59,19 @@ impl Run {
         self.talk_began.get()
     }
 
-    /// Until when is talked.
+    /// When talking ends.
     fn talk_ends(&self, now: Moment) -> Option<Moment> {
         self.talk_began(now).map(|began| began + self.talk_for)
     }
 
-    /// All has been said and has come, or will not.
+    /// Whether everything has been sent, and has arrived or will not.
     fn over(&self, now: Moment) -> bool {
         self.talk_ends(now).is_some_and(|end| {
             now >= end && (self.figures.borrow().all_delivered() || now >= end + SETTLE)
         })
     }
 
-    /// How much of the run is done, 0 to 1: joining and talking count by the time they take.
+    /// Progress of the run, 0 to 1; joining and talking count by their durations.
     fn share(&self, now: Moment) -> f64 {
         let ramp = self.ramp_over.saturating_since(self.began);
         let joined = now.saturating_since(self.began).min(ramp);
@@ -119,7 +119,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
     let watch = watch(&run, arguments.json);
     let all = async {
         for member in members {
-            // One that broke down is seen by what it did not do.
+            // A participant that broke down shows in the counts.
             let _ = member.await;
         }
     };
@@ -135,12 +135,12 @@ pub(crate) async fn run(arguments: LoadArguments) -> ExitCode {
     conclude(&run, &arguments)
 }
 
-/// However slow the server: this long and no longer.
+/// Longest duration of a run, however slow the server.
 fn limit(run: &Run) -> Duration {
     run.ramp_over.saturating_since(run.began) + JOIN_SLACK + run.talk_for + SETTLE + JOIN_SLACK
 }
 
-/// Participant `number`: joins in its turn; speaks, once all are in, in its turn.
+/// Participant `number`: joins in its turn, and speaks in its turn once all are in.
 fn member<'a>(run: &'a Run, arguments: &LoadArguments, number: u32) -> Member<'a> {
     let room = number % arguments.rooms;
     let place = match arguments.rooms {
@@ -171,7 +171,7 @@ fn numbered(uri: &str, number: u32) -> String {
     with_user(uri, &format!("{}-{number}", user.unwrap_or_default()))
 }
 
-/// Only servers on this machine, unless the user takes it on himself.
+/// Allows only servers on this machine, unless the user takes the responsibility.
 async fn permitted(arguments: &LoadArguments) -> Result<(), String> {
     let caller = Caller {
         room: arguments.room.clone(),
@@ -190,7 +190,7 @@ async fn permitted(arguments: &LoadArguments) -> Result<(), String> {
     }
 }
 
-/// Shows how it goes, for ever.
+/// Shows the progress, for ever.
 async fn watch(run: &Run, json: bool) {
     let terminal = std::io::stderr().is_terminal();
     let every = match (json, terminal) {
@@ -210,7 +210,7 @@ async fn watch(run: &Run, json: bool) {
         let line = figures.line(run.share(run.clock.now()), before, every);
         before = (figures.sent, figures.delivered);
         match terminal {
-            // What is wider than the terminal is cut, not wrapped.
+            // A line wider than the terminal is cut, not wrapped.
             true => eprint!("\r\x1b[K\x1b[?7l{line}\x1b[?7h"),
             false => eprintln!("{line}"),
         }
@@ -237,6 +237,6 @@ fn conclude(run: &Run, arguments: &LoadArguments) -> ExitCode {
 
 fn tell(text: &str) {
     let mut out = std::io::stdout().lock();
-    // Whoever read us has gone; the exit status still tells.
+    // The reader of our output has gone; the exit status still reports the result.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -2,10 +2,9 @@
 
 use msrp_conference::wire::msrp::{ByteRange, Flag, Pieces};
 
-/// The largest message that is shown; a room allows 10 MiB by default (`max_message_size`).
+/// The largest message to show, in octets; a room allows 10 MiB by default (`max_message_size`).
 pub(super) const MAX_MESSAGE: usize = 10 * 1024 * 1024;
-/// Messages that may be under way at once; the one that has waited longest goes when there are
-/// more.
+/// Incomplete messages at a time; a further one replaces the one that has waited longest.
 const MAX_UNDER_WAY: usize = 16;
 
 /// All messages under way.
@@ -20,12 +19,12 @@ struct Part {
     pieces: Pieces,
 }
 
-/// A chunk that cannot be taken: 413.
+/// The answer to a chunk that is too large: 413.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
 impl Assembly {
-    /// Adds a whole chunk; gives the message when it is complete.
+    /// Adds a whole chunk; returns the message when it is complete.
     pub(super) fn add(
         &mut self,
         id: &str,

@@ -1,5 +1,5 @@
-//! What a person wants to know of a certificate (RFC 5280 §4.1): its names, who issued it, until
-//! when it is good. Whether it is to be believed is not decided here.
+//! The facts about a certificate that matter to a person (RFC 5280 §4.1): its names, its issuer,
+//! its expiry date. This file does not decide whether to trust it.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ const IP_ADDRESS: u8 = 0x87;
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
-/// Of many names so many are shown.
+/// Names to show of a certificate with many.
 const NAMES_SHOWN: usize = 4;
 
-/// A certificate, described.
+/// A description of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// The names a client compares with the host; the subject's where there are none.
+    /// The names that a client compares with the host; those of the subject if there are no others.
     names: Vec<String>,
     issuer: String,
     /// `YYYY-MM-DD`.
@@ -41,7 +41,7 @@ impl fmt::Display for Certificate {
 }
 
 impl Certificate {
-    /// Reads what is in a certificate; `None` when it is not laid out as one.
+    /// Reads a certificate; `None` when it does not have the form of one.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, whole) = Elements(der).expect(SEQUENCE)?;
         let (_, signed) = Elements(whole).expect(SEQUENCE)?;
@@ -87,7 +87,8 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (tag, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
-        // Short form, or so many octets of length: two are 64 KiB, and no certificate is larger.
+        // Short form, or the number of length octets: two make 64 KiB, and no certificate is
+        // larger.
         let (length, rest) = match first {
             0..=0x7f => (usize::from(*first), rest),
             0x81 | 0x82 => {
@@ -167,7 +168,7 @@ mod tests {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
-    /// Of O=Our Company, CN=Ours, with three alternative names.
+    /// A certificate of O=Our Company, CN=Ours, with three alternative names.
     const NAMED: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIB1jCCAXygAwIBAgIUJ4TafRriDvYeX/km8/33P/Tpi64wCgYIKoZIzj0EAwIw
@@ -181,7 +182,7 @@ MwYDVR0RBCwwKoIQY2hhdC5leGFtcGxlLmNvbYcEwAACBYcQIAENuAAAAAAAAAAA
 AAAABTAKBggqhkjOPQQDAgNIADBFAiAT67Oxm/vMN5rR9Zn0Sd/MRhn7/BrenGmL
 UyXf1Ev2tgIhAJ54nuSbhgV8IW6sfDsqJZCKMPgX4ZXh7nBz/6ztWjl0
 -----END CERTIFICATE-----";
-    /// Of O=Our Company, without alternative names, until later than 2049.
+    /// A certificate of O=Our Company, without alternative names, valid beyond 2049.
     const BARE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBhDCCASmgAwIBAgIUN/Zwlvk/SP6ho9n7v3cPAXk4k2kwCgYIKoZIzj0EAwIw
@@ -225,7 +226,7 @@ mM3Shk+ubRE=
         for place in 0..der.len() {
             let mut bent = der.clone();
             bent[place] ^= 0xff;
-            // Whatever it is taken for: it comes back.
+            // Whatever the reader makes of it, it must return.
             let _ = Certificate::read(&bent);
         }
     }

@@ -14,14 +14,14 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection may take to come about.
+/// Longest time for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WEBSOCKET: &str = "Does a ws: or wss: listener answer at that port? If a web server stands in \
     front, does it pass WebSockets on?";
-/// Octets read at once.
+/// Octets read per call.
 const READ_SIZE: usize = 64 * 1024;
 
-/// Why a connection is over.
+/// Why a connection has ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectionError {
     #[error("the room closed the connection")]
@@ -32,7 +32,7 @@ pub(crate) enum ConnectionError {
     Decode(#[from] DecodeError),
 }
 
-/// Why a WebSocket did not come about.
+/// Why a WebSocket handshake failed.
 #[derive(Debug, thiserror::Error)]
 enum WebSocketError {
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first URI of the room's path; `authorities` are those believed.
+    /// Connects to the first URI of the room's path; `authorities` are the trusted ones.
     pub(crate) async fn open(peer: &Peer, authorities: Option<&Path>) -> Result<Self, Failure> {
         let next_hop = peer.path.split_whitespace().next().unwrap_or_default();
         let uri = UriRef::parse(next_hop).map_err(|error| {
@@ -93,7 +93,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether, and why, the room's certificate is believed; `None` without TLS.
+    /// Why the room's certificate is trusted; `None` without TLS.
     pub(crate) fn trust(&self) -> Option<&Trust> {
         self.trust.as_ref()
     }
@@ -149,7 +149,7 @@ impl Connection {
         self.unframe(0).map_err(|error| failed(error.to_string()))
     }
 
-    /// Takes what has come behind `held` out of its frames, if it came over WebSocket.
+    /// Removes the frames from the octets behind `held`, if they came over WebSocket.
     fn unframe(&mut self, held: usize) -> io::Result<()> {
         let Some(web) = &mut self.web else {
             return Ok(());
@@ -164,7 +164,7 @@ impl Connection {
         }
     }
 
-    /// Whole chunks to be written by and by.
+    /// Queues whole chunks for writing.
     pub(crate) fn write(&mut self, octets: Vec<u8>) {
         match self.web {
             Some(_) => websocket::frame(&octets, &mut self.output),
@@ -181,7 +181,7 @@ impl Connection {
                 .is_some_and(|tls| tls.records.wants_write())
     }
 
-    /// Whether there is something that could be written now.
+    /// Whether there is something to write now.
     fn wants_write(&self) -> bool {
         match &self.tls {
             None => !self.output.is_empty(),
@@ -192,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// Reads or writes what is possible; safe to cancel.
+    /// Reads and writes what is possible; safe to cancel.
     pub(crate) async fn turn(&mut self) -> Result<(), ConnectionError> {
         let interest = match self.wants_write() {
             false => Interest::READABLE,
@@ -225,7 +225,7 @@ impl Connection {
         tls.records.write_tls(&mut Socket(&self.stream)).map(drop)
     }
 
-    /// How many octets came from the network; 0 is the end.
+    /// Number of octets read from the network; 0 at the end.
     fn read_some(&mut self) -> io::Result<usize> {
         let held = self.input.len();
         let Some(tls) = &mut self.tls else {
@@ -236,7 +236,7 @@ impl Connection {
         };
         let read = tls.records.read_tls(&mut Socket(&self.stream))?;
         let state = tls.records.process_new_packets().map_err(|error| {
-            // The alert tells the other side; whether it hears it is its own affair.
+            // The alert informs the other side; a failure does not matter.
             let _ = tls.records.write_tls(&mut Socket(&self.stream));
             io::Error::new(io::ErrorKind::InvalidData, error)
         })?;
@@ -249,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// Gives every event that has come to `take`.
+    /// Passes every received event to `take`.
     pub(crate) fn events(&mut self, mut take: impl FnMut(Event<'_>)) -> Result<(), DecodeError> {
         let mut used = 0;
         while let Some(decoded) = self.decoder.decode(&self.input[used..])? {
@@ -261,7 +261,7 @@ impl Connection {
     }
 }
 
-/// The socket as rustls reads and writes it: never waiting.
+/// The socket in the form that rustls reads and writes: it never waits.
 struct Socket<'a>(&'a TcpStream);
 
 impl Read for Socket<'_> {
@@ -280,7 +280,7 @@ impl Write for Socket<'_> {
     }
 }
 
-/// `None` when the socket has to be waited for.
+/// `None` when the socket is not ready.
 fn unblocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! One MSRP session, pure: events of the decoder and time in, octets and happenings out.
+//! One MSRP session, pure: events of the decoder and time in, octets and [`Happening`]s out.
 
 use super::assembly::Assembly;
 use crate::failure::{Failure, TIMEOUT};
@@ -16,23 +16,23 @@ use std::time::Duration;
 
 /// How long a request waits for its response (RFC 4975 §7.1.1).
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Above this a chunk must be interruptible (§7.1.1).
+/// Octets above which a chunk must be interruptible (§7.1.1).
 const UNINTERRUPTED: usize = 2048;
 
-/// A message that came.
+/// A received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     /// URI of the sender; empty when unknown.
     pub(crate) from: String,
     /// Name of the sender as written; may be empty.
     pub(crate) name: String,
-    /// To whom.
+    /// The addressee.
     pub(crate) to: String,
-    /// To us alone.
+    /// Addressed to us alone.
     pub(crate) private: bool,
-    /// A notice of the server, said by nobody.
+    /// A notice of the server, without a speaker.
     pub(crate) notice: bool,
-    /// When it was said, if that stands in it.
+    /// When it was sent, if it says so.
     pub(crate) said: Option<Moment>,
     /// `type/subtype`.
     pub(crate) media_type: String,
@@ -40,22 +40,22 @@ pub(crate) struct Received {
     pub(crate) content: Vec<u8>,
 }
 
-/// What happened.
+/// An event of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
-    /// The room knows our connection.
+    /// The room has bound our connection.
     Bound,
-    /// It does not want it.
+    /// The room refused to bind it.
     NotBound(Failure),
     /// A message came.
     Message(Received),
-    /// One of ours arrived.
+    /// A message of ours was accepted.
     Sent,
-    /// One of ours did not.
+    /// A message of ours failed.
     NotSent(Failure, String),
     /// Our nickname is now this; empty: none.
     Nickname(String),
-    /// We may not have it.
+    /// The nickname was refused.
     NotNicknamed(Failure),
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Session {
     happenings: VecDeque<Happening>,
 }
 
-/// The head of the chunk that is coming in, and what has come of it.
+/// The head of the incoming chunk, and its octets so far.
 struct Chunk {
     transaction: TransactionId,
     previous_hop: String,
@@ -116,7 +116,7 @@ impl Session {
             out: Vec::new(),
             happenings: VecDeque::new(),
         };
-        // The active side sends at once, if only an empty SEND (§5.4).
+        // The active side sends at once, even if only an empty SEND (§5.4).
         let transaction = session.ask(now, Asked::Bind);
         session
             .head(&transaction, Method::Send)
@@ -126,13 +126,13 @@ impl Session {
         session
     }
 
-    /// Says something to the room, or to one participant.
+    /// Sends a text to the room, or to one participant.
     pub(crate) fn say(&mut self, now: Moment, to: Option<&str>, text: &str) {
         self.send(now, to, "text/plain; charset=utf-8", text);
     }
 
-    /// Sends a text to everybody as what an idle typing notice holds (RFC 3994): clients show no
-    /// such message, and a room's history keeps none.
+    /// Sends a text to everybody inside an idle typing notice (RFC 3994): clients show no such
+    /// message, and a room's history keeps none.
     pub(crate) fn say_unseen(&mut self, now: Moment, text: &str) {
         let notice = format!(
             "<?xml version=\"1.0\"?><isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\">\
@@ -147,7 +147,7 @@ impl Session {
             false => (media_type, text.as_bytes().to_vec()),
         };
         let mut transaction = self.ask(now, Asked::Text(text.to_owned()));
-        // Nobody can know the id beforehand; yet it costs nothing to be sure (§7.1).
+        // Nobody can know the id beforehand; a check costs nothing (§7.1).
         while contains_end_line(&body, &transaction) {
             self.forget(&transaction);
             transaction = self.ask(now, Asked::Text(text.to_owned()));
@@ -176,7 +176,7 @@ impl Session {
         })
     }
 
-    /// Asks for a nickname (RFC 7701 §7); empty gives it up.
+    /// Requests a nickname (RFC 7701 §7); an empty one gives it up.
     pub(crate) fn nickname(&mut self, now: Moment, nickname: &str) {
         let transaction = self.ask(now, Asked::Nickname(nickname.to_owned()));
         self.head(&transaction, Method::Nickname)
@@ -194,17 +194,17 @@ impl Session {
         std::mem::take(&mut self.out)
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub(crate) fn happening(&mut self) -> Option<Happening> {
         self.happenings.pop_front()
     }
 
-    /// When `tick` has something to do.
+    /// When `tick` must be called.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         self.asked.values().map(|(at, _)| *at).min()
     }
 
-    /// Requests without response have failed (§7.1.1, C48).
+    /// Fails requests without a response (§7.1.1, C48).
     pub(crate) fn tick(&mut self, now: Moment) {
         let late = self.asked.iter().filter(|(_, (at, _))| *at <= now);
         let late: Vec<u64> = late.map(|(number, _)| *number).collect();
@@ -248,7 +248,7 @@ impl Session {
     fn request(&mut self, request: &Request<'_>, body: Option<&[u8]>, flag: Flag) {
         match request.method {
             Method::Send => match body {
-                // A keep-alive, or somebody's bind: answered, not shown (G20).
+                // A keep-alive, or another endpoint's bind: answered, not shown (G20).
                 None => self.answer(request, 200, "OK"),
                 Some(body) => {
                     let mut chunk = Chunk::new(request);
@@ -268,7 +268,7 @@ impl Session {
             FailureReport::No => true,
         };
         if !silent {
-            // Only for a SEND the previous hop alone is answered (§7.2, C44).
+            // Only the previous hop answers a SEND (§7.2, C44).
             let path = match request.method {
                 Method::Send => request.from_path.first(),
                 _ => request.from_path.as_str(),
@@ -342,7 +342,7 @@ impl Session {
                 content: octets,
             }));
         }
-        // Broken CPIM is nothing to show; the room answers for what it lets through.
+        // Broken CPIM is not shown; the room is responsible for the messages it forwards.
         let Ok(Some(message)) = cpim::Message::parse(&octets) else {
             return;
         };
@@ -360,7 +360,7 @@ impl Session {
         }));
     }
 
-    /// The room answers a SEND itself; a report tells of one that failed later (§7.1.4).
+    /// The room answers a SEND itself; a report tells of a later failure (§7.1.4).
     fn report(&mut self, report: &Request<'_>) {
         let Some(status) = report.status.filter(|status| status.code != 200) else {
             return;
@@ -438,7 +438,7 @@ impl Chunk {
         }
     }
 
-    /// What exceeds the limit is not kept; the length alone shows that it was too much.
+    /// Appends octets up to one beyond the limit, enough to recognise an oversized message.
     fn push(&mut self, piece: &[u8]) {
         let space = (super::assembly::MAX_MESSAGE + 1).saturating_sub(self.body.len());
         self.body

@@ -1,5 +1,5 @@
-//! TLS for the chat (RFC 4975 §14): the records of one connection, and whether the room's
-//! certificate is believed: by an authority for the host in its path, or by the fingerprint
+//! TLS for the chat (RFC 4975 §14): the records of one connection, and the decision whether to
+//! trust the room's certificate: by an authority for the host in its path, or by the fingerprint
 //! that its session description announced (RFC 8122).
 
 use crate::failure::Failure;
@@ -14,28 +14,28 @@ use rustls::{Error, SignatureScheme};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// What a failure of it is called.
+/// Name of the operation in a TLS failure.
 pub(crate) const ENCRYPT: &str = "encrypt the chat";
-/// The authorities a Debian machine believes.
+/// The authorities that a Debian machine trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Why the certificate is believed.
+/// Why the certificate is trusted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Trust {
-    /// An authority vouches for the host's name.
+    /// An authority confirms the host's name.
     Vouched,
-    /// It is the announced one; what an authority would have to say against it.
+    /// It is the announced one; the error is what an authority check would report.
     Announced(Error),
 }
 
-/// A connection's TLS: its state and what is known of the certificate.
+/// A connection's TLS: its state and the result of the certificate check.
 pub(crate) struct Tls {
     pub(crate) records: ClientConnection,
     seen: Arc<Seen>,
 }
 
-/// Notes what an authority says instead of ending the handshake: the announced fingerprint
-/// may count as well. Signatures are always checked.
+/// Records the result of the authority check instead of ending the handshake: the announced
+/// fingerprint may be enough. Signatures are always checked.
 #[derive(Debug)]
 struct Seen {
     provider: Arc<CryptoProvider>,
@@ -70,7 +70,7 @@ impl Tls {
         })
     }
 
-    /// After the handshake: whether to go on.
+    /// Decides after the handshake whether to go on.
     pub(crate) fn trust(&self, announced: &[Fingerprint]) -> Result<Trust, Failure> {
         let verdict = self.seen.verdict.lock();
         let broken = || Err(Error::General("it broke down".to_owned()));
@@ -104,7 +104,7 @@ fn broken(error: &Error) -> Failure {
 
 type Authorities = Option<Arc<WebPkiServerVerifier>>;
 
-/// Read once: a command line names one file, for however many participants.
+/// Read once: a command line names one file for all participants.
 fn known_authorities(
     file: Option<&Path>,
     provider: &Arc<CryptoProvider>,
@@ -117,7 +117,7 @@ fn known_authorities(
     Ok(KNOWN.get_or_init(|| read).clone())
 }
 
-/// None at all is no failure: the fingerprint may do.
+/// The absence of any is not a failure: the fingerprint may be enough.
 fn read_authorities(
     file: Option<&Path>,
     provider: &Arc<CryptoProvider>,

@@ -1,5 +1,5 @@
-//! The WebSocket over a connection (RFC 6455, RFC 7977), from the client's side: the handshake,
-//! and one chunk a message.
+//! The WebSocket over a connection (RFC 6455, RFC 7977), client side: the handshake, and one chunk
+//! per message.
 
 use msrp_conference::entropy::{Entropy, System};
 use msrp_conference::wire::websocket::{Unframer, Violation, chunk_end};
@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 /// The sub-protocol (RFC 7977 §4.1).
 const PROTOCOL: &str = "msrp";
 
-/// Why there is no WebSocket.
+/// Why the handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpgradeError {
     #[error("the answer is no HTTP")]
@@ -26,7 +26,7 @@ pub(crate) enum UpgradeError {
     Protocol,
 }
 
-/// A request that waits for its answer.
+/// A handshake that waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     key: String,
@@ -39,7 +39,7 @@ impl Upgrade {
         }
     }
 
-    /// What is sent to `host`, which is an authority.
+    /// The upgrade request to `host`, which is an authority.
     pub(crate) fn request(&self, host: &str) -> Vec<u8> {
         let key = &self.key;
         format!(
@@ -50,7 +50,7 @@ impl Upgrade {
         .into_bytes()
     }
 
-    /// Reads the answer; how many octets it has, `None` when more must come.
+    /// Reads the answer and returns its length in octets; `None` until it is complete.
     pub(crate) fn answered(&self, octets: &[u8]) -> Result<Option<usize>, UpgradeError> {
         let parsed = Response::try_parse(octets).map_err(|_| UpgradeError::NoHttp)?;
         let Some((length, response)) = parsed else {
@@ -70,7 +70,7 @@ impl Upgrade {
     }
 }
 
-/// The frames both ways.
+/// Framing in both directions.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     incoming: Unframer,
@@ -83,8 +83,8 @@ impl WebSocket {
         }
     }
 
-    /// Leaves what was in the frames at the front of `octets`; how many octets that is. What
-    /// must be answered is appended to `output`.
+    /// Moves the payloads to the front of `octets`, and returns their length. Answers to control
+    /// frames are appended to `output`.
     pub(crate) fn unframe(
         &mut self,
         octets: &mut [u8],

@@ -16,21 +16,21 @@ use msrp_conference::wire::sip::{CSeq, Message, Method, NameAddr, Request, Respo
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// What the module calls itself, in the Warning of a refusal.
+/// The module's name in the Warning of a refusal.
 const MODULE: &str = "msrp_conference";
-/// More redirections than this are a loop (RFC 3261 §8.1.3.4).
+/// Redirections after which they count as a loop (RFC 3261 §8.1.3.4).
 const MAX_REDIRECTIONS: u8 = 5;
 
-/// Who and where we are.
+/// Our addresses and names.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// From.
     pub(crate) from: NameAddr,
-    /// Our own address, as it stands in Via and Contact.
+    /// Our own address, for Via and Contact.
     pub(crate) address: SocketAddr,
-    /// TCP rather than UDP.
+    /// TCP instead of UDP.
     pub(crate) tcp: bool,
-    /// The host part of the room we were given.
+    /// The host part of the given room.
     pub(crate) server_host: String,
 }
 
@@ -50,13 +50,14 @@ pub(crate) struct Agent {
     cancelled: bool,
     challenged: bool,
     is_focus: bool,
-    /// How often the 2xx came again after our ACK.
+    /// Number of times the 2xx came again after our ACK.
     repeats: u32,
-    /// The Server header of what refused our INVITE, unless its Warning is the module's.
+    /// The Server header of the element that refused our INVITE, unless its Warning is the
+    /// module's.
     refused_by: Option<String>,
     /// The answer to our BYE.
     parting: Option<u16>,
-    /// The ACK of the 2xx, sent again for every repetition.
+    /// The ACK of the 2xx, repeated for every repetition of it.
     ack: Option<(Hop, Vec<u8>)>,
 }
 
@@ -109,7 +110,7 @@ impl Agent {
         self.send(now, invite, hop, false);
     }
 
-    /// Asks what the server is; `Event::Capable` follows.
+    /// Sends OPTIONS; `Event::Capable` follows.
     pub(crate) fn ask_capabilities(&mut self, now: Moment) {
         let mut options = self.call.dialog.request(Method::Options);
         options.headers.push("Accept", "application/sdp");
@@ -117,27 +118,28 @@ impl Agent {
         self.send(now, options, hop, false);
     }
 
-    /// Whether the server has asked for an account and got one.
+    /// Whether the server challenged us and got credentials.
     pub(crate) fn challenged(&self) -> bool {
         self.challenged
     }
 
-    /// Whether the room's Contact says `isfocus` (RFC 4579 §5.1).
+    /// Whether the room's Contact has `isfocus` (RFC 4579 §5.1).
     pub(crate) fn is_focus(&self) -> bool {
         self.is_focus
     }
 
-    /// How often the room repeated its 2xx although it was acknowledged: the ACK gets lost.
+    /// Number of times the room repeated its 2xx although it was acknowledged: the ACK gets lost.
     pub(crate) fn repeats(&self) -> u32 {
         self.repeats
     }
 
-    /// What refused our INVITE, if that was not the module; empty when it does not say.
+    /// The element that refused our INVITE, if not the module; empty when it does not identify
+    /// itself.
     pub(crate) fn refused_by(&self) -> Option<&str> {
         self.refused_by.as_deref()
     }
 
-    /// How our BYE was answered, if it was.
+    /// The answer to our BYE, if there was one.
     pub(crate) fn parting(&self) -> Option<u16> {
         self.parting
     }
@@ -165,7 +167,7 @@ impl Agent {
         }
     }
 
-    /// Forgets a call that cannot come about.
+    /// Forgets a call that cannot succeed.
     pub(crate) fn abandon(&mut self) {
         self.call.phase = Phase::Over;
         self.clients = Clients::new(self.me.tcp);
@@ -183,12 +185,12 @@ impl Agent {
             .start(now, cancel, hop, branch, true, &mut self.out);
     }
 
-    /// The room's answer about the media.
+    /// The media negotiated with the room.
     pub(crate) fn stream(&self) -> &Stream {
         &self.call.stream
     }
 
-    /// Nothing more has to be said or heard.
+    /// Whether no exchange is open any more.
     pub(crate) fn finished(&self) -> bool {
         self.call.phase == Phase::Over && self.subscription.over()
     }
@@ -198,12 +200,12 @@ impl Agent {
         std::mem::take(&mut self.out)
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub(crate) fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When `tick` has something to do.
+    /// When `tick` must be called.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         [
             self.clients.deadline(),
@@ -215,7 +217,7 @@ impl Agent {
         .min()
     }
 
-    /// Time passes.
+    /// Handles everything due by `now`.
     pub(crate) fn tick(&mut self, now: Moment) {
         for lost in self.clients.tick(now, &mut self.out) {
             self.unanswered(&lost.request.method);
@@ -245,7 +247,7 @@ impl Agent {
         }
     }
 
-    /// A message came.
+    /// Handles a received message.
     pub(crate) fn receive(&mut self, now: Moment, source: SocketAddr, message: Message) {
         match message {
             Message::Request(request) => self.request(now, source, request),
@@ -253,7 +255,7 @@ impl Agent {
         }
     }
 
-    /// A request of the room's.
+    /// Handles a request of the room.
     fn request(&mut self, now: Moment, source: SocketAddr, request: Request) {
         if request.method == Method::Ack {
             if self.served.acknowledged(&request) {
@@ -272,7 +274,7 @@ impl Agent {
             Method::Invite => self.call.reinvite(&request, &contact),
             Method::Update => self.call.update(&request, &contact),
             Method::Options => (Reply::code(200).with("Allow", ALLOW), None),
-            // Nothing is left to cancel: a re-INVITE is answered at once (§9.2).
+            // Nothing is left to cancel: a re-INVITE gets its answer at once (§9.2).
             Method::Cancel => (Reply::code(481), None),
             _ => (Reply::code(405).with("Allow", ALLOW), None),
         };
@@ -294,7 +296,7 @@ impl Agent {
         code
     }
 
-    /// Subscribes, or refreshes; also asks for a full document when one was missed.
+    /// Subscribes or refreshes; also to get a full document after a missed one.
     pub(crate) fn subscribe(&mut self, now: Moment) {
         if self.call.phase != Phase::Up {
             return self.subscription.pause();
@@ -316,7 +318,7 @@ impl Agent {
         self.events.extend(next);
     }
 
-    /// Does what the subscription needs.
+    /// Carries out the next action of the subscription.
     fn follow(&mut self, now: Moment, next: Next) {
         match next {
             Next::Nothing => {}
@@ -328,7 +330,7 @@ impl Agent {
 
     fn response(&mut self, now: Moment, response: Response) {
         match self.clients.response(now, &response, &mut self.out) {
-            // We wanted out before we were allowed to say so.
+            // We wanted to leave before we could say so.
             Matched::Nothing if self.call.phase == Phase::Leaving && !self.cancelled => {
                 self.cancel(now);
             }
@@ -367,7 +369,8 @@ impl Agent {
         }
     }
 
-    /// Answers a challenge with a new request; once only, or the password is wrong.
+    /// Answers a challenge with a new request; only once, as a second challenge means a wrong
+    /// password.
     fn authenticate(&mut self, now: Moment, client: &Client, challenge: &Response) -> bool {
         let Some(credentials) = self.credentials.clone() else {
             return false;

@@ -1,5 +1,5 @@
-//! The call to the room: its dialog, its stream, how far it is, and the room's requests within
-//! it (RFC 3261 §14, §15).
+//! The call to the room: its dialog, its stream, its state, and the room's requests within it (RFC
+//! 3261 §14, §15).
 
 use super::dialog::Dialog;
 use super::event::{ALLOW, Event};
@@ -23,7 +23,7 @@ pub(super) struct Call {
     pub(super) stream: Stream,
 }
 
-/// An answer, and what has happened with it.
+/// An answer, and the event it causes.
 type Answer = (Reply, Option<Event>);
 
 impl Call {
@@ -40,10 +40,10 @@ impl Call {
         (Reply::code(200), Some(event))
     }
 
-    /// A re-INVITE; without a body it asks for an offer of ours.
+    /// Answers a re-INVITE; without a body, the answer has an offer of ours.
     pub(super) fn reinvite(&mut self, request: &Request, contact: &str) -> Answer {
         match () {
-            // We are in one room and take no calls.
+            // We are in one room and accept no calls.
             () if !self.dialog.holds(request) => {
                 let code = if has_tag(request) { 481 } else { 486 };
                 (Reply::code(code), None)

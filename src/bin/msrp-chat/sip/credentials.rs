@@ -12,8 +12,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Adds the answer to every challenge of a 401 or 407; false when there is none we can
-    /// answer.
+    /// Adds the answer to every challenge of a 401 or 407; false when we cannot answer any.
     pub(crate) fn answer(&self, challenge: &Response, request: &mut Request) -> bool {
         let www = self.values(&challenge.headers, "WWW-Authenticate", request);
         let proxy = self.values(&challenge.headers, "Proxy-Authenticate", request);
@@ -28,7 +27,7 @@ impl Credentials {
         answered
     }
 
-    /// One value a realm; where a realm offers several algorithms its first one that we know.
+    /// One value per realm; if a realm offers several algorithms, the first one that we know.
     fn values(&self, headers: &Headers, name: &str, request: &Request) -> Vec<String> {
         let mut realms = Vec::new();
         let mut values = Vec::new();

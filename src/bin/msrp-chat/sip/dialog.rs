@@ -1,4 +1,4 @@
-//! A dialog (RFC 3261 §12): what a request within it must carry.
+//! A dialog (RFC 3261 §12): the fields of requests within it.
 
 use super::Hop;
 use bytes::Bytes;
@@ -8,18 +8,18 @@ use msrp_conference::wire::sip::dialog::{
 };
 use msrp_conference::wire::sip::{CSeq, Headers, Method, NameAddr, Params, Request, Response, Uri};
 
-/// Tags and Call-IDs: 80 random bits.
+/// Length of tags and Call-IDs: 80 random bits.
 const TAG_CHARACTERS: usize = 16;
 /// Via branches start with this (RFC 3261 §8.1.1.7).
 const BRANCH_COOKIE: &str = "z9hG4bK";
 
-/// One dialog, perhaps still to come about.
+/// One dialog, possibly not established yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialog {
     pub(crate) call_id: String,
     local: NameAddr,
     remote: NameAddr,
-    /// Where requests go: the room at first, then the peer's Contact.
+    /// The target of requests: the room at first, then the peer's Contact.
     pub(crate) target: String,
     routes: Vec<String>,
     cseq: u32,
@@ -48,7 +48,7 @@ impl Dialog {
         }
     }
 
-    /// The next request; Via, Contact and what the method needs are the caller's.
+    /// The next request; the caller adds Via, Contact and the method's own headers.
     pub(crate) fn request(&mut self, method: Method) -> Request {
         self.cseq += 1;
         self.request_numbered(method, self.cseq)
@@ -119,7 +119,7 @@ impl Dialog {
         }
     }
 
-    /// Whether a request of the peer belongs here.
+    /// Whether a request of the peer belongs to this dialog.
     pub(crate) fn holds(&self, request: &Request) -> bool {
         DialogKey::of_request(request).is_some_and(|key| {
             key.call_id() == self.call_id
@@ -128,7 +128,7 @@ impl Dialog {
         })
     }
 
-    /// Whether a response belongs here.
+    /// Whether a response belongs to this dialog.
     pub(crate) fn holds_response(&self, response: &Response) -> bool {
         response.headers.first("Call-ID") == Some(&self.call_id)
     }
@@ -138,9 +138,9 @@ impl Dialog {
         dialog::advance(&mut self.remote_cseq, request)
     }
 
-    /// Where the next request goes: the first route, else the target. An address without
-    /// port at the host we reached already means the server we reached: a room's Contact
-    /// need not repeat the port its proxy happens to listen on.
+    /// The next hop of a request: the first route, else the target. An address without port at the
+    /// host of the server means the server itself: a room's Contact may leave out the port its
+    /// proxy listens on.
     pub(crate) fn hop(&self, server_host: &str) -> Hop {
         let uri: Option<Uri> = self.routing().next_hop.parse().ok();
         match uri {

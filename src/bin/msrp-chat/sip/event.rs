@@ -1,19 +1,19 @@
-//! What the user agent tells the rest of the program, and what it says of itself.
+//! Events of the user agent for the rest of the program, and the agent's description of itself.
 
 use crate::failure::Failure;
 use bytes::Bytes;
 use msrp_conference::wire::sip::Response;
 
-/// The methods we take.
+/// The methods we accept.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, NOTIFY";
 pub(super) const USER_AGENT: &str = concat!("msrp-chat/", env!("CARGO_PKG_VERSION"));
 
-/// What the rest of the program must know.
+/// An event for the rest of the program.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The room took us in; `Agent::stream` knows where to connect.
+    /// The room admitted us; `Agent::stream` has the address to connect to.
     Accepted,
-    /// It did not.
+    /// The call failed.
     Failed(Failure),
     /// The room's MSRP address changed: connect anew.
     Moved,
@@ -31,10 +31,10 @@ pub(crate) enum Event {
     Capable(Capabilities),
 }
 
-/// What the server says about itself and the room (RFC 3261 §11).
+/// The server's answer to OPTIONS about itself and the room (RFC 3261 §11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
-    /// 0: nobody answered.
+    /// The status code; 0 when there was no answer.
     pub(crate) code: u16,
     pub(crate) reason: String,
     /// Server or User-Agent.
@@ -53,7 +53,7 @@ impl Capabilities {
     }
 }
 
-/// An answer in words: its reason, and the warning of whoever gave it (RFC 3261 §20.43).
+/// An answer in words: its reason, and the Warning of the element that sent it (RFC 3261 §20.43).
 pub(super) fn in_words(response: &Response) -> String {
     let warning = response.headers.first("Warning");
     let text = warning.and_then(|value| value.split('"').nth(1));

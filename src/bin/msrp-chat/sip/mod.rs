@@ -1,7 +1,7 @@
 //! A SIP user agent for one call and one subscription (RFC 3261, 3264, 6665).
 //!
-//! Everything but [`transport`] is pure: messages and time go in, messages and events come
-//! out, so that calls run in tests without a network.
+//! All parts except [`transport`] are pure: messages and time go in, messages and events come out,
+//! so that calls run in tests without a network.
 
 mod agent;
 mod call;
@@ -17,13 +17,13 @@ pub(crate) use agent::{Agent, Identity};
 pub(crate) use credentials::Credentials;
 pub(crate) use event::{Capabilities, Event};
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Hop {
-    /// The server we were told to use.
+    /// The configured server.
     Server,
     /// The host of a Route or Contact.
     Host(String, u16),
-    /// Back where a request came from.
+    /// The source of a request.
     Source(std::net::SocketAddr),
 }

@@ -1,5 +1,5 @@
-//! The answers we have given: kept for requests that come again, and those of re-INVITEs
-//! repeated until their ACK (RFC 3261 §8.2, §13.3.1.4).
+//! Our answers: kept for repeated requests, and those of re-INVITEs repeated until their ACK (RFC
+//! 3261 §8.2, §13.3.1.4).
 
 use super::Hop;
 use super::event::USER_AGENT;
@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Answers kept for repeated requests; a room has at most a few on the way to us.
+/// Answers kept for repeated requests; a room has at most a few requests on the way to us.
 const KEPT_ANSWERS: usize = 32;
 
-/// What we have answered.
+/// Our answers to the room's requests.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     recent: VecDeque<(String, Vec<u8>)>,
@@ -55,7 +55,7 @@ impl Served {
         }
     }
 
-    /// What this request was answered when it came before.
+    /// The earlier answer to this request, if it is a repetition.
     pub(super) fn known(&self, request: &Request) -> Option<&[u8]> {
         let key = key(request);
         let mut known = self.recent.iter().filter(|(known, _)| *known == key);
@@ -69,7 +69,7 @@ impl Served {
         self.recent.push_back((key(request), answer));
     }
 
-    /// This 2xx to a re-INVITE is repeated until its ACK comes.
+    /// Repeats this 2xx to a re-INVITE until its ACK comes.
     pub(super) fn await_ack(
         &mut self,
         now: Moment,
@@ -88,7 +88,7 @@ impl Served {
         });
     }
 
-    /// An ACK has come; whether it must bring the answer to an offer of ours.
+    /// Handles an ACK; true when it must bring the answer to an offer of ours.
     pub(super) fn acknowledged(&mut self, ack: &Request) -> bool {
         let number = cseq_number(ack);
         let done = self.waiting_for_ack.take_if(|it| it.cseq == number);
@@ -96,7 +96,7 @@ impl Served {
     }
 }
 
-/// An answer in the making.
+/// An answer under construction.
 pub(super) struct Reply {
     pub(super) code: u16,
     pub(super) headers: Headers,
@@ -117,7 +117,7 @@ impl Reply {
         self
     }
 
-    /// As it is sent in answer to this request.
+    /// The octets of the answer to this request.
     pub(super) fn write(self, request: &Request) -> Vec<u8> {
         let mut headers = Headers::new();
         for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
@@ -147,7 +147,7 @@ impl Reply {
     }
 }
 
-/// What names a transaction: its method and topmost Via (RFC 3261 §17.2.3).
+/// Key of a transaction: its method and topmost Via (RFC 3261 §17.2.3).
 fn key(request: &Request) -> String {
     let vias = request.headers.elements("Via");
     let via = vias.first().copied().unwrap_or_default();

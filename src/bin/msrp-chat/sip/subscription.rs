@@ -10,16 +10,16 @@ use msrp_conference::wire::conference_info::MEDIA_TYPE;
 use msrp_conference::wire::sip::{Method, NameAddr, Request, Response, SubscriptionState};
 use std::time::Duration;
 
-/// What we ask for, in seconds; the notifier may shorten it.
+/// Requested duration in seconds; the notifier may shorten it.
 const EXPIRES: u32 = 600;
-/// The longest a notifier may make us ask for.
+/// The longest duration in seconds that a notifier may demand.
 const MAX_EXPIRES: u32 = 86_400;
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug)]
 pub(super) enum Next {
     Nothing,
-    /// Subscribe, anew or longer.
+    /// Send a SUBSCRIBE, for a new subscription or a refresh.
     Subscribe,
     Tell(Event),
 }
@@ -30,9 +30,9 @@ pub(super) struct Subscription {
     pub(super) dialog: Option<Dialog>,
     expires: u32,
     refresh_at: Option<Moment>,
-    /// We have said that we want no more.
+    /// We have unsubscribed.
     leaving: bool,
-    /// A 2xx has come.
+    /// A 2xx has arrived.
     pub(super) accepted: bool,
 }
 
@@ -58,12 +58,12 @@ impl Subscription {
     }
 
     fn granted(&mut self, now: Moment, seconds: u32) {
-        // Refresh after four fifths, so that one lost request does no harm.
+        // Refresh after four fifths of the time, so that one lost request does no harm.
         let seconds = u64::from(seconds.min(MAX_EXPIRES));
         self.refresh_at = Some(now + Duration::from_millis(seconds * 800));
     }
 
-    /// No refresh is due.
+    /// Cancels the refresh.
     pub(super) fn pause(&mut self) {
         self.refresh_at = None;
     }
@@ -83,7 +83,7 @@ impl Subscription {
         request(dialog, self.expires)
     }
 
-    /// The SUBSCRIBE that ends it, where there is something to end.
+    /// The SUBSCRIBE that ends it, if there is something to end.
     pub(super) fn unsubscribe(&mut self) -> Option<Request> {
         self.leaving = true;
         self.refresh_at = None;
@@ -96,13 +96,13 @@ impl Subscription {
         }
     }
 
-    /// Where its next request goes.
+    /// The destination of its next request.
     pub(super) fn hop(&self, server_host: &str) -> Hop {
         let dialog = self.dialog.as_ref();
         dialog.map_or(Hop::Server, |dialog| dialog.hop(server_host))
     }
 
-    /// A SUBSCRIBE has its answer.
+    /// Handles the answer to a SUBSCRIBE.
     pub(super) fn answered(&mut self, now: Moment, asked: &Request, response: &Response) -> Next {
         let Some(dialog) = &mut self.dialog else {
             return Next::Nothing;
@@ -130,7 +130,7 @@ impl Subscription {
                 }
                 _ => self.refused(response),
             },
-            // The notifier has lost us: begin anew (RFC 6665 §4.1.2.2).
+            // The notifier has lost the subscription: begin anew (RFC 6665 §4.1.2.2).
             481 if was_refresh => {
                 self.dialog = None;
                 Next::Subscribe
@@ -151,7 +151,8 @@ impl Subscription {
         (!self.leaving).then_some(Event::NoRoster(failure))
     }
 
-    /// A NOTIFY; it may come before the 200 (E37). The status to answer, and what to do.
+    /// Handles a NOTIFY, which may come before the 200 (E37). Returns the status code to answer,
+    /// and the next actions.
     pub(super) fn notified(&mut self, now: Moment, request: &Request) -> (u16, Vec<Next>) {
         let state = request.headers.first("Subscription-State");
         let state = state.and_then(|text| text.parse::<SubscriptionState>().ok());
@@ -190,7 +191,7 @@ impl Subscription {
         self.refresh_at = None;
         match reason {
             _ if self.leaving => Next::Nothing,
-            // Only these invite to come back at once (RFC 6665 §4.1.3).
+            // Only these reasons allow a new subscription at once (RFC 6665 §4.1.3).
             Some("timeout" | "deactivated") => Next::Subscribe,
             _ => Next::Tell(Event::RosterEnded),
         }
@@ -202,7 +203,7 @@ fn request(dialog: &mut Dialog, expires: u32) -> Request {
     request.headers.push("Event", "conference");
     request.headers.push("Accept", MEDIA_TYPE);
     request.headers.push("Expires", expires.to_string());
-    // We put partial documents together; servers know that by this header.
+    // We accept partial documents; this header tells servers so.
     request.headers.push("Last-Notify-Version", "0");
     request
 }

@@ -11,7 +11,7 @@ pub(crate) const T1: Duration = Duration::from_millis(500);
 pub(crate) const T2: Duration = Duration::from_secs(4);
 /// Timers B and F: 64 times T1.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(32);
-/// How long a ringing call is waited for (§16.6, timer C).
+/// How long to wait for the end of a ringing call (§16.6, timer C).
 const RINGING: Duration = Duration::from_secs(180);
 
 /// One request on its way.
@@ -19,9 +19,9 @@ const RINGING: Duration = Duration::from_secs(180);
 pub(crate) struct Client {
     pub(crate) request: Request,
     pub(crate) hop: Hop,
-    /// Whether credentials have been tried already.
+    /// Whether it already had credentials.
     pub(crate) authenticated: bool,
-    /// A provisional answer has come.
+    /// A provisional answer has arrived.
     proceeding: bool,
     branch: String,
     resend_at: Option<Moment>,
@@ -33,31 +33,31 @@ pub(crate) struct Client {
 #[derive(Debug)]
 enum Phase {
     Waiting,
-    /// A failure of an INVITE has come: every repetition gets this ACK.
+    /// The INVITE failed: every repetition of the answer gets this ACK.
     Acknowledged(Vec<u8>),
 }
 
-/// All requests on their way.
+/// All open requests.
 #[derive(Debug)]
 pub(crate) struct Clients {
     open: Vec<Client>,
     reliable: bool,
 }
 
-/// What a response means to its transaction.
+/// A response matched against the open transactions.
 pub(crate) enum Matched {
-    /// A first final answer; the request it answers.
+    /// The first final answer; the request it answers.
     Final(Box<Client>),
-    /// A provisional one, or a repetition.
+    /// A provisional answer, or a repetition.
     Nothing,
-    /// None of ours: perhaps a repeated 2xx of an INVITE.
+    /// It belongs to no transaction: perhaps a repeated 2xx of an INVITE.
     Unknown,
 }
 
 type Outgoing = Vec<(Hop, Vec<u8>)>;
 
 impl Clients {
-    /// `reliable`: nothing is sent twice over TCP.
+    /// `reliable`: TCP, so nothing is retransmitted.
     pub(crate) fn new(reliable: bool) -> Self {
         Self {
             open: Vec::new(),
@@ -89,7 +89,7 @@ impl Clients {
         });
     }
 
-    /// Takes a response in.
+    /// Handles a response.
     pub(crate) fn response(
         &mut self,
         now: Moment,
@@ -129,7 +129,7 @@ impl Clients {
         }
     }
 
-    /// Resends what is due; gives back the requests that nobody answered.
+    /// Retransmits requests that are due; returns the requests that timed out.
     pub(crate) fn tick(&mut self, now: Moment, out: &mut Outgoing) -> Vec<Client> {
         for client in &mut self.open {
             if client.resend_at.is_some_and(|at| at <= now) {
@@ -150,7 +150,7 @@ impl Clients {
         over
     }
 
-    /// When `tick` has something to do.
+    /// When `tick` must be called.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let times = self.open.iter().flat_map(|client| {
             // Without this a finished INVITE would keep the program waiting.
@@ -160,7 +160,7 @@ impl Clients {
         times.flatten().min()
     }
 
-    /// The INVITE that may be cancelled: not before its first provisional answer (§9.1).
+    /// The INVITE that may be cancelled: only after its first provisional answer (§9.1).
     pub(crate) fn ringing(&self) -> Option<&Client> {
         self.open.iter().find(|client| {
             client.request.method == Method::Invite
@@ -219,7 +219,7 @@ impl Client {
         }
     }
 
-    /// A copy for the caller while the transaction stays.
+    /// A copy for the caller; the transaction stays.
     fn done(&self) -> Client {
         Client {
             request: self.request.clone(),

@@ -19,21 +19,21 @@ use tokio::time::timeout;
 const MAX_DATAGRAM: usize = 65_535;
 /// Messages that may wait for the program; a room sends a few a second.
 const WAITING_MESSAGES: usize = 256;
-/// How long a TCP connection may take to come about.
+/// Longest time for a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A keep-alive that every SIP server ignores (RFC 5626 §3.5.1).
 const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 
-/// What comes in.
+/// Input from the sockets.
 #[derive(Debug)]
 enum Incoming {
-    /// A message and where it came from.
+    /// A message and its source.
     Message(SocketAddr, Message),
-    /// The server's machine says that nothing listens there.
+    /// The server's machine reports that nothing listens there.
     Refused,
     /// The server opened a TCP connection; answers go back on it.
     Opened(SocketAddr, OwnedWriteHalf),
-    /// A TCP connection is over.
+    /// A TCP connection has ended.
     Closed(SocketAddr),
 }
 
@@ -51,7 +51,7 @@ enum Sockets {
     Tcp(HashMap<SocketAddr, OwnedWriteHalf>),
 }
 
-/// The first address of a host, of the wanted family if one is wanted.
+/// The first address of a host, of the given family if there is one.
 pub(crate) async fn resolve(
     host: &str,
     port: u16,
@@ -68,7 +68,7 @@ pub(crate) async fn resolve(
 }
 
 impl Transport {
-    /// Opens the sockets with which `server` can be spoken to.
+    /// Opens the sockets for communication with `server`.
     pub(crate) async fn open(server: SocketAddr, tcp: bool) -> Result<Self, Failure> {
         let place = server.to_string();
         let failed = |error: io::Error| Failure::network("connect", &place, &error);
@@ -102,7 +102,7 @@ impl Transport {
         Ok(transport)
     }
 
-    /// Where all SIP goes.
+    /// The destination of all SIP.
     pub(crate) fn server(&self) -> SocketAddr {
         self.server
     }
@@ -112,8 +112,8 @@ impl Transport {
         self.local
     }
 
-    /// The next message, or `None` when the server's machine says that nothing listens
-    /// there; safe to cancel.
+    /// The next message, or `None` when the server's machine reports that nothing listens there;
+    /// safe to cancel.
     pub(crate) async fn receive(&mut self) -> Option<(SocketAddr, Message)> {
         loop {
             match self.incoming.recv().await {
@@ -154,7 +154,7 @@ impl Transport {
     async fn send_stream(&mut self, to: SocketAddr, octets: &[u8]) -> io::Result<()> {
         let written = self.connection(to).await?.write_all(octets).await;
         if written.is_err() {
-            // The server may have closed an idle connection: once more on a new one.
+            // The server may have closed an idle connection: try once more on a new one.
             self.forget(to);
             self.connection(to).await?.write_all(octets).await?;
         }
@@ -177,7 +177,7 @@ impl Transport {
     }
 }
 
-/// Which of our addresses leads to `server`; nothing is sent.
+/// Our address on the route to `server`; nothing is sent.
 async fn local_address(server: SocketAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
@@ -194,7 +194,7 @@ fn socket_like(address: SocketAddr) -> io::Result<TcpSocket> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
     socket.set_reuseaddr(true)?;
-    // We listen on the port we call from, so that our Contact is true in both directions.
+    // We listen on the port we call from, so that our Contact is valid in both directions.
     socket.set_reuseport(true)?;
     Ok(socket)
 }
@@ -228,7 +228,7 @@ async fn read_datagrams(socket: Arc<UdpSocket>, sender: mpsc::Sender<Incoming>) 
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, source)) => {
-                // What is no SIP is dropped (RFC 3261 §18.3).
+                // Data that is not SIP is dropped (RFC 3261 §18.3).
                 if let Ok(message) = Message::parse(&buffer[..length]) {
                     let incoming = Incoming::Message(source, message);
                     if sender.send(incoming).await.is_err() {
@@ -242,8 +242,9 @@ async fn read_datagrams(socket: Arc<UdpSocket>, sender: mpsc::Sender<Incoming>) 
     }
 }
 
-/// A socket that only speaks to the server hears when nothing listens there, which one that
-/// speaks to many does not: so "connection refused" needs no time-out over UDP either.
+/// Detects that nothing listens at the server. A socket connected to the server alone gets that
+/// error, one that talks to many does not; so "connection refused" needs no time-out over UDP
+/// either.
 async fn probe(server: SocketAddr, sender: mpsc::Sender<Incoming>) {
     let refused = async {
         let any: SocketAddr = match server {
@@ -273,7 +274,7 @@ async fn read_stream(mut read: OwnedReadHalf, peer: SocketAddr, sender: mpsc::Se
             let whole = match Message::frame(&held) {
                 Ok(Some(whole)) => whole,
                 Ok(None) => break,
-                // The stream cannot be framed any more (RFC 3261 §18.3).
+                // The stream's framing is lost (RFC 3261 §18.3).
                 Err(_) => break 'open,
             };
             if let Ok(message) = Message::parse(&held[..whole]) {

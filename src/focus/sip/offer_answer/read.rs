@@ -1,4 +1,4 @@
-//! What the peer's description says, and whether it can be used.
+//! Reads the peer's description and checks whether it is usable.
 
 use std::net::IpAddr;
 
@@ -9,17 +9,17 @@ use crate::wire::fingerprint::{Fingerprint, FingerprintError, MAX_FINGERPRINTS};
 use crate::wire::msrp::UriRef;
 use crate::wire::sdp::{Attribute, Description, Media};
 
-/// The port of who only connects (RFC 4145 §4.1).
+/// The port of a peer that only connects (RFC 4145 §4.1).
 const DISCARD: u16 = 9;
 
-/// How a=setup and a=msrp-cema are to be read.
+/// Whether a description is offer or answer; a=setup and a=msrp-cema depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Offer,
     Answer,
 }
 
-/// Reads an offer that came from `source`.
+/// Evaluates an offer that came from `source`.
 pub(in crate::focus) fn evaluate_offer(
     offer: &Description,
     terms: Terms,
@@ -28,7 +28,7 @@ pub(in crate::focus) fn evaluate_offer(
     evaluate(offer, Side::Offer, terms, source)
 }
 
-/// Reads the answer to an offer of ours, which said `actpass`.
+/// Evaluates the answer to an offer of ours with `actpass`.
 pub(in crate::focus) fn evaluate_answer(
     answer: &Description,
     terms: Terms,
@@ -37,8 +37,8 @@ pub(in crate::focus) fn evaluate_answer(
     evaluate(answer, Side::Answer, terms, source)
 }
 
-/// Of several streams, the first that can be used; of several problems, that of the stream that
-/// came furthest.
+/// Takes the first usable stream. Without one it reports the problem of the stream that passed most
+/// checks.
 fn evaluate(
     description: &Description,
     side: Side,
@@ -88,8 +88,9 @@ impl<'a> Stream<'a> {
             Setup::Active => Some(self.dial(&uris, secure, cema, source)?),
         };
         let fingerprints = match secure {
-            // Of a peer behind a relay we see the relay's certificate (RFC 6135 §4.3).
-            true if uris.len() == 1 => self.fingerprints()?,
+            // Behind a relay we see the relay's certificate, not the peer's (RFC 6135 §4.3).
+            // A browser has no certificate to show on a WebSocket (RFC 7977 §7).
+            true if uris.len() == 1 && !self.is_web() => self.fingerprints()?,
             _ => Vec::new(),
         };
         let (sends, receives) = self.direction();
@@ -119,7 +120,7 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// Whether it is a stream for us at all, and over TLS.
+    /// Whether the stream runs over TLS; an error if it is not an acceptable stream.
     fn secure(self, terms: Terms) -> Result<bool, Cause> {
         let media = self.media;
         // A file transfer is no chat (row T07).
@@ -131,7 +132,8 @@ impl<'a> Stream<'a> {
             return self.secure_web(terms);
         }
         match media.protocol.as_str() {
-            // Some write this whatever their path says (opensips-js): then the path counts.
+            // Some clients write this even with a path without TLS (opensips-js): then the path
+            // counts.
             it if it.eq_ignore_ascii_case(TLS) && terms.tcp && self.is_plain(terms) => Ok(false),
             it if it.eq_ignore_ascii_case(TLS) => {
                 terms.tls.then_some(true).ok_or(Cause::TlsNotOffered)
@@ -141,14 +143,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The peer comes over WebSocket, by itself.
+    /// Whether the peer comes over WebSocket without a relay.
     fn is_web(self) -> bool {
         let path = self.path();
         path.is_ok_and(|uris| uris.first().is_some_and(|uri| is_web(uri.as_str())))
     }
 
-    /// The same of a WebSocket. It says `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) also where
-    /// somebody before us does the TLS.
+    /// The same for WebSocket. The protocol is `TCP/TLS/MSRP` (RFC 7977 §5.2, W05) even if a proxy
+    /// before us does the TLS.
     fn secure_web(self, terms: Terms) -> Result<bool, Cause> {
         let msrps = self.path()?.first().is_some_and(|uri| uri.secure());
         match self.media.protocol.as_str() {
@@ -158,8 +160,8 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The path knows no `msrps` URI, and no certificate is announced: such a stream runs over
-    /// TCP where nothing listens for TLS, and where it is a browser's behind a relay.
+    /// Whether the path has no `msrps` URI and there is no fingerprint: such a stream runs over TCP
+    /// if there is no TLS listener, or if it is a browser's behind a relay.
     fn is_plain(self, terms: Terms) -> bool {
         let secure = |uris: &[UriRef<'_>]| uris.iter().any(|uri| uri.secure());
         let relayed = |uris: &[UriRef<'_>]| {
@@ -190,13 +192,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Which side connects. What is none of RFC 6135's words, `holdconn` among them, is as if
-    /// absent (U01): then the offerer connects (RFC 4975 §5.4, U06). `a=connection` is never
-    /// looked at (U04), and whether the peer connects to a relay first is its own affair (U05).
+    /// The side that connects. Values that RFC 6135 does not define, including `holdconn`, count as
+    /// absent (U01): then the offerer connects (RFC 4975 §5.4, U06). `a=connection` is ignored
+    /// (U04), and the peer decides whether it connects to a relay first (U05).
     fn setup(self) -> Setup {
         match (self.said(), self.side) {
             (Said::Passive, _) | (Said::Nothing, Side::Answer) => Setup::Active,
-            // To `actpass` we are passive (RFC 6135 §4.2.2, U03). In an answer it means nothing.
+            // We answer `actpass` with passive (RFC 6135 §4.2.2, U03). In an answer it has no
+            // meaning.
             (Said::ActPass, Side::Answer) => Setup::Active,
             (Said::Active, _) | (Said::Nothing | Said::ActPass, Side::Offer) => Setup::Passive,
         }
@@ -215,16 +218,16 @@ impl<'a> Stream<'a> {
         self.media.attribute("msrp-cema").is_some()
     }
 
-    /// Whether our answer says msrp-cema too. A peer behind a relay that connects by itself
-    /// gets RFC 4975's way (RFC 6714 §4.3, criterion 2; we have no relay for the others; U12).
+    /// Whether our answer contains msrp-cema. A peer behind a relay that connects itself gets the
+    /// procedure of RFC 4975 (RFC 6714 §4.3, criterion 2; we have no relay for the others; U12).
     fn cema(self, path: &[UriRef<'_>]) -> bool {
         let connects = matches!(self.said(), Said::Active | Said::Nothing);
         self.side == Side::Offer && self.msrp_cema() && !(path.len() > 1 && connects)
     }
 
-    /// Whether somebody on the way put another address into the c= and m= lines (RFC 6714
-    /// §4.3, U11). Only addresses that stand there can be compared: names are not resolved
-    /// here, and whatever stands for "no address" says nothing.
+    /// Whether a middlebox put another address into the c= and m= lines (RFC 6714 §4.3, U11). Only
+    /// literal addresses are compared: names are not resolved here, and a placeholder for "no
+    /// address" is no evidence.
     fn rewritten(self, path: &[UriRef<'_>]) -> bool {
         let announced = self.address().and_then(address);
         let Some(announced) = announced.filter(|it| !it.is_unspecified()) else {
@@ -238,7 +241,7 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// Where we connect to: the first URI of the path (RFC 4975 §5.4, R01), or the c= and m=
+    /// The address we connect to: the first URI of the path (RFC 4975 §5.4, R01), or the c= and m=
     /// lines under CEMA (RFC 6714 §4.3, U10).
     fn dial(
         self,
@@ -265,8 +268,8 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// `a=fingerprint` of the stream, else of the whole description (RFC 8122 §5). Those of
-    /// hash functions we have not are passed over, unless there are no others.
+    /// `a=fingerprint` of the stream, else of the whole description (RFC 8122 §5). Unknown hash
+    /// functions are ignored, unless there are no others.
     fn fingerprints(self) -> Result<Vec<Fingerprint>, Cause> {
         let of = |attributes: &[Attribute]| -> Vec<Result<Fingerprint, FingerprintError>> {
             attributes
@@ -307,12 +310,12 @@ impl<'a> Stream<'a> {
             .unwrap_or((true, true))
     }
 
-    /// The address of the c= line, the stream's own before the description's.
+    /// The address of the c= line: that of the stream, else that of the description.
     fn address(self) -> Option<&'a str> {
         let own = self.media.connection.as_deref();
         let connection = own.or(self.description.connection.as_deref())?;
         let address = connection.split_ascii_whitespace().nth(2)?;
-        // `null` is what some browsers write.
+        // Some browsers write `null`.
         (address != "null").then_some(address)
     }
 
@@ -338,8 +341,8 @@ enum Said {
     Nothing,
 }
 
-/// A path without the URI that the switch gave a browser to put in front of its own (RFC 4976
-/// §5.1, W06): a relay that is somebody else's comes to us over TCP.
+/// The path without the URI that the switch gave a browser to put in front of its own (RFC 4976
+/// §5.1, W06). A foreign relay comes to us over TCP.
 fn without_ours(mut uris: Vec<UriRef<'_>>) -> Vec<UriRef<'_>> {
     let is_web = |uri: &UriRef<'_>| uri.transport().eq_ignore_ascii_case("ws");
     if uris.len() == 2 && uris.iter().all(is_web) {
@@ -361,7 +364,7 @@ fn address(host: &str) -> Option<IpAddr> {
         .map(|it| it.to_canonical())
 }
 
-/// Whether a media range (`*`, `text/*`, `text/plain`) holds a type (RFC 4975 §8.6).
+/// Whether a media range (`*`, `text/*`, `text/plain`) covers a type (RFC 4975 §8.6).
 fn covers(range: &str, media_type: &str) -> bool {
     if range == "*" || range == "*/*" {
         return true;

@@ -152,8 +152,8 @@ fn u06_without_setup_the_offerer_connects() {
 
 #[test]
 fn c81_without_cema_the_path_is_where_to_connect() {
-    // An answer may come through who writes its own address into the c= line; an offer that
-    // did is refused (U11).
+    // An answer may come through a middlebox that writes its own address into the c= line; such an
+    // offer is refused (U11).
     let lines = [
         "c=IN IP4 203.0.113.77",
         "a=path:msrp://192.0.2.1:9999/own;tcp",
@@ -161,7 +161,7 @@ fn c81_without_cema_the_path_is_where_to_connect() {
     ];
     let dial = answered(&lines).peer.dial.expect("where to");
     assert_eq!((dial.host.as_str(), dial.port), ("192.0.2.1", 9999));
-    // A name in the c= line says nothing against the path.
+    // A name in the c= line does not contradict the path.
     let named = ["c=IN IP4 host.example", lines[1], lines[2]];
     let dial = accepted(&named).peer.dial.expect("where to");
     assert_eq!((dial.host.as_str(), dial.port), ("192.0.2.1", 9999));
@@ -194,10 +194,10 @@ fn u11_an_address_somebody_rewrote_is_refused() {
     );
     assert!(rewritten(&[&path("msrp://[2001:db8::1]:2855/own;tcp")]));
     assert!(rewritten(&["c=IN IP6 2001:db8::1"]));
-    // Who connects names no port that matters.
+    // The port of a side that connects does not matter.
     let active = path("msrp://192.0.2.1:7777/own;tcp");
     assert!(!rewritten(&[&active, "a=setup:active"]));
-    // What cannot be compared.
+    // These cannot be compared.
     assert!(!rewritten(&[&path(
         "msrp://alice.example.com:2855/own;tcp"
     )]));
@@ -213,7 +213,7 @@ fn u11_an_address_somebody_rewrote_is_refused() {
     assert!(!rewritten(&[&path(
         "msrps://192.0.2.1:2855/r;tcp msrp://10.0.0.1:9/own;tcp"
     )]));
-    // With the attribute it is a middlebox that knows what it does.
+    // With the attribute the middlebox supports CEMA.
     assert!(!rewritten(&[
         &path("msrp://192.0.2.9:2855/own;tcp"),
         "a=msrp-cema"
@@ -374,7 +374,7 @@ fn what_is_no_target_is_not_dialled() {
 
 #[test]
 fn the_dummy_port_of_sipsimple_passes() {
-    // The same 2855 stands in both lines though nobody listens there.
+    // The same 2855 is in both lines although there is no listener on it.
     let lines = ["a=path:msrp://192.0.2.1:2855/a1b2c3;tcp", "a=setup:active"];
     assert_eq!(accepted(&lines).setup, Setup::Passive);
 }
@@ -416,7 +416,7 @@ fn a_room_for_plain_text_takes_who_offers_nothing_else_and_says_so() {
         "{text}"
     );
     assert!(!text.contains("wrapped"), "{text}");
-    // It can address nobody.
+    // The client cannot address anybody.
     assert!(text.contains("a=chatroom:nickname\r\n"), "{text}");
     let ours = Local {
         plain_text: true,

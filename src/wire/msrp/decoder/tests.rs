@@ -5,7 +5,7 @@ use super::super::{
 use super::*;
 use proptest::prelude::*;
 
-/// What events mean, whatever the cut of the input.
+/// Events without regard to how the input was cut.
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
     Request {

@@ -27,7 +27,7 @@ fn text(session: &mut Session) -> String {
     String::from_utf8(session.take_output()).unwrap()
 }
 
-/// Answers what the session wrote last.
+/// Answers the last request that the session wrote.
 fn respond(session: &mut Session, code: u16) -> String {
     let written = text(session);
     let id = TransactionId::new(written.split(' ').nth(1).unwrap()).unwrap();

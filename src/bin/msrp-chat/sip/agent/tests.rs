@@ -13,7 +13,7 @@ fn at(seconds: u64) -> Moment {
     Moment::from_epoch(Duration::from_secs(seconds))
 }
 
-/// An agent and the room it talks to, played by the test.
+/// An agent and its room, which the test plays.
 struct Room {
     agent: Agent,
     sent: VecDeque<Message>,
