@@ -328,8 +328,10 @@ pub enum LossCause {
     TooSlow,
 }
 
-/// One run of a switch: it has no sessions of earlier runs.
+/// One run of a switch: it has no sessions of earlier runs. Packed, because the alignment of a
+/// `u128` would make every endpoint larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(C, packed(8))]
 pub struct SwitchRun(pub u128);
 
 impl SwitchRun {

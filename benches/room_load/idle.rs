@@ -1,5 +1,5 @@
-//! Memory of an idle participant: PSS of a process with the switch alone, and of one with focus and
-//! switch, where every participant has a dialog, an MSRP session and a subscription.
+//! Memory of an idle participant: that of a process with the switch alone, and of one with focus
+//! and switch, where every participant has a dialog, an MSRP session and a subscription.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,15 +16,19 @@ use msrp_conference::focus::{
 };
 use msrp_conference::net::{self, Listen, Pool, Transport};
 use msrp_conference::parameters::Collected;
-use msrp_conference::time::Clock;
+use msrp_conference::time::{Clock, Moment};
 
 use super::{Case, Server, pinned, session};
 
 const ROOMS: usize = 100;
 const MEMBERS: usize = 100;
+/// Time of the focus between two participants, and between the last one and the measurement: by
+/// then the roster documents of the last ones are forgotten.
+const APART: Duration = Duration::from_millis(10);
+const SILENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run() {
-    println!("\nmemory of an idle participant, KiB of PSS; {MEMBERS} in each of {ROOMS} rooms");
+    println!("\nmemory of an idle participant, KiB; {MEMBERS} in each of {ROOMS} rooms");
     print("switch alone", switch());
     print("switch and focus, with dialog and subscription", focus());
 }
@@ -46,12 +50,18 @@ fn case(rooms: usize, members: usize) -> Case {
 
 fn switch() -> u64 {
     let nobody = Server::start("switch", &case(1, 1)).pss();
-    let server = Server::start("switch", &case(ROOMS, MEMBERS));
-    let names = (0..ROOMS).flat_map(|room| (0..MEMBERS).map(move |member| session(room, member)));
+    let mut server = Server::start("switch", &case(ROOMS, MEMBERS));
+    let mut input = server.process.stdin.take().expect("its input");
     let address = server.address;
-    let streams: Vec<_> = names
-        .map(|name| bind(address, &format!("msrp://{address}/{name};tcp")))
-        .collect();
+    let mut streams = Vec::new();
+    for room in 0..ROOMS {
+        for member in 0..MEMBERS {
+            let name = session(room, member);
+            streams.push(bind(address, &format!("msrp://{address}/{name};tcp")));
+        }
+        // Unread notices would be counted as memory of participants.
+        input.write_all(b"settle\n").expect("it listens");
+    }
     let after = server.pss();
     drop(streams);
     after - nobody
@@ -106,7 +116,8 @@ struct Both {
     focus: Focus,
     pool: Pool,
     notices: Receiver<Notice>,
-    clock: Clock,
+    /// The time of the focus, which need not be waited for.
+    now: Moment,
     /// The path in the last answer.
     path: String,
 }
@@ -130,12 +141,11 @@ pub(crate) fn serve_focus() {
             .collect(),
         ..settings.focus
     };
-    let clock = Clock::start();
     let mut both = Both {
         focus: Focus::new(config, Box::new(Seeded(1))),
         pool,
         notices,
-        clock,
+        now: Clock::start().now(),
         path: String::new(),
     };
     both.feed(Input::Notice(Notice::Connected {
@@ -150,9 +160,10 @@ pub(crate) fn serve_focus() {
             println!("{}", both.path);
             lines.next().expect("a line").expect("text");
             both.hear();
+            both.pass(APART);
         }
     }
-    both.settle();
+    both.pass(SILENCE);
     println!("all");
     thread::sleep(Duration::from_secs(3600));
 }
@@ -163,7 +174,7 @@ fn room(number: usize) -> String {
 
 impl Both {
     fn feed(&mut self, input: Input) {
-        self.focus.handle(self.clock.now(), input);
+        self.focus.handle(self.now, input);
         self.perform();
     }
 
@@ -173,8 +184,7 @@ impl Both {
                 Output::Order(order) => self.pool.order(order),
                 Output::Reply(id, reply) if reply.code == 200 => {
                     self.answered(&reply.body);
-                    let now = self.clock.now();
-                    self.focus.handle(now, Input::Answered(id));
+                    self.focus.handle(self.now, Input::Answered(id));
                 }
                 Output::Send(request) => {
                     let outcome = Input::Outcome {
@@ -183,7 +193,7 @@ impl Both {
                         code: 200,
                         response: None,
                     };
-                    self.focus.handle(self.clock.now(), outcome);
+                    self.focus.handle(self.now, outcome);
                 }
                 _ => {}
             }
@@ -219,7 +229,7 @@ impl Both {
         self.request(number, member, "ACK", name, "", "");
         let subscribe = "Event: conference\r\nExpires: 3600\r\n";
         self.request(number, member, "SUBSCRIBE", name, subscribe, "");
-        self.settle();
+        self.pass(Duration::ZERO);
     }
 
     /// Handles the switch's notices; true when it admitted somebody.
@@ -231,12 +241,14 @@ impl Both {
         admitted
     }
 
-    /// Sends the NOTIFYs that are due.
-    fn settle(&mut self) {
-        let now = self.clock.now();
-        while self.focus.deadline().is_some_and(|at| at <= now) {
+    /// Lets time pass for the focus and handles what comes due.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.focus.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
             self.feed(Input::Deadline);
         }
+        self.now = end;
     }
 
     fn request(

@@ -219,11 +219,11 @@ impl Server {
     }
 }
 
-/// Memory of a process in KiB, with its share of pages that others map too.
+/// Memory of a process in KiB, without its code and whatever else it maps from files.
 fn pss(process: u32) -> u64 {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("Pss:"));
+    let line = text.lines().find(|line| line.starts_with("Pss_Anon:"));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
         .unwrap_or(0)
 }

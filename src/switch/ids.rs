@@ -1,6 +1,7 @@
 //! Ids of places in the switch's tables. Places are reused, so each id carries the number of its
 //! use: a stale id finds nothing.
 
+use std::num::NonZeroU32;
 use std::ops::Deref;
 
 use slab::Slab;
@@ -8,21 +9,28 @@ use slab::Slab;
 macro_rules! place {
     ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
-        // The default matches no entry: the first use of a place has number 1.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         $visibility struct $name {
             slot: u32,
-            generation: u32,
+            /// Never zero, so that an `Option` takes no more room.
+            generation: NonZeroU32,
+        }
+
+        /// Matches no entry: no table has so many places.
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(u32::MAX, NonZeroU32::MIN)
+            }
         }
 
         impl Place for $name {
-            fn new(slot: u32, generation: u32) -> Self {
+            fn new(slot: u32, generation: NonZeroU32) -> Self {
                 Self { slot, generation }
             }
             fn slot(self) -> usize {
                 self.slot as usize
             }
-            fn generation(self) -> u32 {
+            fn generation(self) -> NonZeroU32 {
                 self.generation
             }
         }
@@ -131,16 +139,16 @@ pub(super) struct Credit {
 
 /// An id that names a place and its use.
 pub(super) trait Place: Copy {
-    fn new(slot: u32, generation: u32) -> Self;
+    fn new(slot: u32, generation: NonZeroU32) -> Self;
     fn slot(self) -> usize;
-    fn generation(self) -> u32;
+    fn generation(self) -> NonZeroU32;
 }
 
 /// A table whose ids go stale safely.
 #[derive(Debug)]
 pub(super) struct Table<K, T> {
-    slab: Slab<(u32, T)>,
-    generation: u32,
+    slab: Slab<(NonZeroU32, T)>,
+    generation: NonZeroU32,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -148,7 +156,7 @@ impl<K, T> Default for Table<K, T> {
     fn default() -> Self {
         Self {
             slab: Slab::new(),
-            generation: 0,
+            generation: NonZeroU32::MIN,
             key: std::marker::PhantomData,
         }
     }
@@ -160,7 +168,7 @@ impl<K: Place, T> Table<K, T> {
         if self.slab.len() == self.slab.capacity() {
             self.slab.reserve_exact(1 + self.slab.len() / 8);
         }
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let slot = self.slab.insert((self.generation, value));
         K::new(u32::try_from(slot).unwrap_or(u32::MAX), self.generation)
     }

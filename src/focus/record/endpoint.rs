@@ -140,7 +140,8 @@ mod run {
         run: &Option<SwitchRun>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        run.map(|run| format!("{:032x}", run.0)).serialize(to)
+        run.map(|SwitchRun(run)| format!("{run:032x}"))
+            .serialize(to)
     }
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(

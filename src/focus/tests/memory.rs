@@ -10,7 +10,7 @@ use super::*;
 #[test]
 fn what_is_there_for_everybody_is_small() {
     for (name, octets, most) in [
-        ("endpoint", size_of::<room::endpoint::Endpoint>(), 544),
+        ("endpoint", size_of::<room::endpoint::Endpoint>(), 520),
         ("dialog", size_of::<sip::dialog::Dialog>(), 160),
         (
             "dialog key",
