@@ -88,6 +88,16 @@ const BLOCKS: &[(&str, &str, How)] = &[
         "apt install kamailio kamailio-websocket",
         Not("tests/browser.rs runs that example, where the package is"),
     ),
+    (
+        "docs/browsers.md",
+        "opensips -f cfg-examples/opensips/browser.cfg",
+        Not("tests/browser.rs runs that example"),
+    ),
+    (
+        "docs/browsers.md",
+        "msrp-chat check --websocket",
+        Not("tests/browser.rs talks through the same listener"),
+    ),
     ("docs/clients.md", "msrp-chat --from", Walked),
     ("docs/container.md", "make deb", Not(NO_BUILDER)),
     ("docs/container.md", "docker", Not(NO_BUILDER)),
