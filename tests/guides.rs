@@ -316,6 +316,7 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/tls.md", "openssl", Walked),
     ("docs/tls.md", "msrp-chat check --msrps", Walked),
     ("docs/upgrade.md", "sqlite3", Walked),
+    ("docs/upgrade.md", "cd /var/lib", Walked),
 ];
 
 /// What somebody does who follows the guides.
@@ -433,6 +434,7 @@ const WALKS: &[(&str, Family, &[Step])] = &[
         Does("test -s /var/lib/msrp_conference/before-upgrade.sqlite"),
     ]),
     ("what is deleted", Family::Kamailio, &[
+        Ends("docs/upgrade.md", "cd /var/lib"),
         Ends("docs/privacy.md", "sqlite3"),
         Does("file=/var/lib/msrp_conference/state.sqlite
               test \"$(sqlite3 $file 'SELECT count(*) FROM history')\" = 1
