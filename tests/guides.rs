@@ -164,6 +164,8 @@ const BLOCKS: &[(&str, &str, How)] = &[
         "alias=\"conf.example.com\"",
         By("tests/proxy/identity.rs", IDENTITY),
     ),
+    ("docs/kamailio.md", "#!define WITH_AUTH", Walked),
+    ("docs/kamailio.md", "cp -r /usr/share/kamailio", Walked),
     (
         "docs/kamailio.md",
         "modparam(\"auth_db\"",
@@ -264,6 +266,11 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/restart.md", "install -d", Walked),
     ("docs/sizing.md", "msrp-chat load", Walked),
     ("docs/statistics.md", "kamcmd", Walked),
+    (
+        "docs/statistics.md",
+        "curl",
+        Not("the tests of the exporters ask for the same page"),
+    ),
     (
         "docs/statistics.md",
         "listen=udp",
@@ -371,6 +378,21 @@ const WALKS: &[(&str, Family, &[Step])] = &[
         Ends("docs/kamailio.md", "apt install ./build"),
         Stays("docs/kamailio.md", START_KAMAILIO),
         Ends("docs/kamailio.md", CHECK),
+    ]),
+    ("a file of accounts", Family::Kamailio, &[
+        Ends("docs/kamailio.md", "cp -r /usr/share/kamailio"),
+        Saves("docs/kamailio.md", "#!define WITH_AUTH"),
+        Does("cp chat.cfg accounts.cfg"),
+        Saves("docs/kamailio.md", "alias=\"conf.example.com\""),
+        // Where the guide says that its parts go.
+        Does("sed '/^request_route/,$d' chat.cfg >front.cfg
+              sed -n '/if (.rd ==/,/^    }$/p' chat.cfg >hand.cfg
+              sed -n '/^# Who calls/,$p' chat.cfg >>front.cfg
+              sed -e '/^#!KAMAILIO/r accounts.cfg' -e '/^####### Routing Logic/r front.cfg' \\
+                -e '/^\troute(REQINIT);/r hand.cfg' /etc/kamailio/kamailio.cfg >beside.cfg
+              chown kamailio: /run/kamailio"),
+        KeepsDoing("kamailio -f beside.cfg -DD -E -u kamailio -g kamailio -Y /run/kamailio"),
+        Does("msrp-chat check --account alice@example.com:wonderland sip:lobby@conf.example.com"),
     ]),
     ("msrp-switchd by hand", Family::Kamailio, &[
         Saves(README, "loadmodule \"tm.so\""),
