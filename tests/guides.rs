@@ -89,6 +89,16 @@ const BLOCKS: &[(&str, &str, How)] = &[
         "apt install kamailio kamailio-websocket",
         Not("tests/browser.rs runs that example, where the package is"),
     ),
+    (
+        "docs/browsers.md",
+        "opensips -f cfg-examples/opensips/browser.cfg",
+        Not("tests/browser.rs runs that example"),
+    ),
+    (
+        "docs/browsers.md",
+        "msrp-chat check --websocket",
+        Not("tests/browser.rs talks through the same listener"),
+    ),
     ("docs/clients.md", "msrp-chat --from", Walked),
     ("docs/container.md", "make deb", Not(NO_BUILDER)),
     ("docs/container.md", "docker", Not(NO_BUILDER)),
@@ -155,6 +165,8 @@ const BLOCKS: &[(&str, &str, How)] = &[
         "alias=\"conf.example.com\"",
         By("tests/proxy/identity.rs", IDENTITY),
     ),
+    ("docs/kamailio.md", "#!define WITH_AUTH", Walked),
+    ("docs/kamailio.md", "cp -r /usr/share/kamailio", Walked),
     (
         "docs/kamailio.md",
         "modparam(\"auth_db\"",
@@ -257,6 +269,11 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ("docs/statistics.md", "kamcmd", Walked),
     (
         "docs/statistics.md",
+        "curl",
+        Not("the tests of the exporters ask for the same page"),
+    ),
+    (
+        "docs/statistics.md",
         "listen=udp",
         By("tests/guides.rs", "Keep your `listen` lines"),
     ),
@@ -302,10 +319,12 @@ const BLOCKS: &[(&str, &str, How)] = &[
     ),
     ("docs/systemd.md", "systemctl", Not("no systemd in a test")),
     ("docs/tls.md", "modparam", Walked),
-    ("docs/tls.md", "# /etc/letsencrypt", Walked),
+    ("docs/tls.md", "cat >/etc/letsencrypt", Walked),
+    ("docs/tls.md", "RENEWED_LINEAGE=", Walked),
     ("docs/tls.md", "openssl", Walked),
     ("docs/tls.md", "msrp-chat check --msrps", Walked),
     ("docs/upgrade.md", "sqlite3", Walked),
+    ("docs/upgrade.md", "cd /var/lib", Walked),
 ];
 
 /// A step of a reader who follows the guides.
@@ -361,6 +380,21 @@ const WALKS: &[(&str, Family, &[Step])] = &[
         Stays("docs/kamailio.md", START_KAMAILIO),
         Ends("docs/kamailio.md", CHECK),
     ]),
+    ("a file of accounts", Family::Kamailio, &[
+        Ends("docs/kamailio.md", "cp -r /usr/share/kamailio"),
+        Saves("docs/kamailio.md", "#!define WITH_AUTH"),
+        Does("cp chat.cfg accounts.cfg"),
+        Saves("docs/kamailio.md", "alias=\"conf.example.com\""),
+        // Where the guide says that its parts go.
+        Does("sed '/^request_route/,$d' chat.cfg >front.cfg
+              sed -n '/if (.rd ==/,/^    }$/p' chat.cfg >hand.cfg
+              sed -n '/^# Who calls/,$p' chat.cfg >>front.cfg
+              sed -e '/^#!KAMAILIO/r accounts.cfg' -e '/^####### Routing Logic/r front.cfg' \\
+                -e '/^\troute(REQINIT);/r hand.cfg' /etc/kamailio/kamailio.cfg >beside.cfg
+              chown kamailio: /run/kamailio"),
+        KeepsDoing("kamailio -f beside.cfg -DD -E -u kamailio -g kamailio -Y /run/kamailio"),
+        Does("msrp-chat check --account alice@example.com:wonderland sip:lobby@conf.example.com"),
+    ]),
     ("msrp-switchd by hand", Family::Kamailio, &[
         Saves(README, "loadmodule \"tm.so\""),
         Adds("docs/msrp-switchd.md", "modparam"),
@@ -380,8 +414,13 @@ const WALKS: &[(&str, Family, &[Step])] = &[
     ]),
     ("certificates", Family::Kamailio, &[
         Ends("docs/tls.md", "openssl"),
-        Does("mkdir -p live; cp chat.pem live/fullchain.pem; cp chat.key live/privkey.pem"),
-        Ends("docs/tls.md", "# /etc/letsencrypt"),
+        // What certbot has left.
+        Does("live=/etc/letsencrypt/live/chat.example.com
+              mkdir -p $live /etc/letsencrypt/renewal-hooks/deploy
+              cp chat.pem $live/fullchain.pem; cp chat.key $live/privkey.pem
+              rm -r /etc/msrp_conference"),
+        Ends("docs/tls.md", "cat >/etc/letsencrypt"),
+        Ends("docs/tls.md", "RENEWED_LINEAGE="),
         Saves(README, "loadmodule \"tm.so\""),
         Does("sed -i '/msrp:0.0.0.0/d' chat.cfg"),
         Adds("docs/tls.md", "modparam"),
@@ -418,6 +457,7 @@ const WALKS: &[(&str, Family, &[Step])] = &[
         Does("test -s /var/lib/msrp_conference/before-upgrade.sqlite"),
     ]),
     ("what is deleted", Family::Kamailio, &[
+        Ends("docs/upgrade.md", "cd /var/lib"),
         Ends("docs/privacy.md", "sqlite3"),
         Does("file=/var/lib/msrp_conference/state.sqlite
               test \"$(sqlite3 $file 'SELECT count(*) FROM history')\" = 1
@@ -1004,7 +1044,6 @@ fn the_guides_are_walked_by_paste() {
         .arg(&package)
         .arg(&walks)
         .arg(prefix.unwrap_or(Path::new("")))
-        .env("RENEWED_LINEAGE", "/run/walk/live")
         .output()
         .expect("tests/walk.sh");
     if output.status.code() == Some(NOT_ALLOWED) {
