@@ -362,7 +362,7 @@ fn open_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
     let uri = format!("ws://{peer}/").parse().expect("a URI");
     let request = ClientRequestBuilder::new(uri)
         .with_sub_protocol("sip")
-        .with_header("Origin", "https://example.com");
+        .with_header("Origin", "http://127.0.0.1");
     let (socket, answer) = tungstenite::client(request, stream).expect("a WebSocket");
     let protocol = answer.headers().get("Sec-WebSocket-Protocol");
     assert_eq!(protocol.map(|it| it.as_bytes()), Some(b"sip".as_slice()));
