@@ -260,11 +260,6 @@ impl Driver {
                 total += octets;
                 continue;
             }
-            if self.is_web_closed(id) {
-                let now = self.now;
-                self.guard(Some(id), |switch| switch.ended(now, id));
-                break false;
-            }
             let Some(transport) = self.transport(id) else {
                 break false;
             };
@@ -328,12 +323,6 @@ impl Driver {
             self.parts.switch.sign_of_life(self.now, id);
             self.parts.switch.goes_on(id);
         }
-    }
-
-    /// Whether the peer has closed the WebSocket; nothing more is written to it then.
-    fn is_web_closed(&mut self, id: ConnectionId) -> bool {
-        let web = self.transport(id).and_then(|it| it.web());
-        web.is_some_and(WebSocket::is_closed)
     }
 
     /// Decodes octets left over from a pause of the connection; returns their number.

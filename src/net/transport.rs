@@ -73,12 +73,16 @@ impl ConnectionTransport {
         }
     }
 
-    /// Reads available data; wakes the driver when more arrives.
+    /// Reads available data; wakes the driver when more arrives. Reads nothing at the end of the
+    /// stream, and after the peer has closed the WebSocket.
     pub(super) fn poll_read(
         &mut self,
         scratch: &mut [u8],
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.web().is_some_and(WebSocket::is_closed) {
+            return Poll::Ready(Ok(()));
+        }
         let mut context = Context::from_waker(&self.waker);
         match &mut self.records {
             None => Pin::new(&mut self.stream).poll_read(&mut context, buffer),
