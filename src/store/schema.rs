@@ -244,18 +244,11 @@ INSERT INTO decisions
 DELETE FROM rooms WHERE made IS NULL;
 ";
 
-/// Every record is JSON in one column, beside the columns of its key. A list that is not valid JSON
-/// becomes `null`, and its row is unreadable then.
-const RECORDS: &str = "
-ALTER TABLE rooms RENAME TO old_rooms;
-CREATE TABLE rooms (
-    uri TEXT NOT NULL PRIMARY KEY,
-    record TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-INSERT INTO rooms SELECT uri, json_object(
-    'uri', uri,
-    'made', made * 1000,
-    'rules', json_object(
+/// The rules of a room as JSON, from columns of the old tables; two differ in name.
+macro_rules! rules {
+    ($locked:literal, $subject:literal) => {
+        concat!(
+            "    'rules', json_object(
         'max_participants', max_participants,
         'nicknames', json(iif(nicknames, 'true', 'false')),
         'private_messages', json(iif(private_messages, 'true', 'false')),
@@ -265,15 +258,52 @@ INSERT INTO rooms SELECT uri, json_object(
         'roles', json(iif(json_valid(roles), roles, 'null')),
         'allow', json(iif(json_valid(allow), allow, 'null')),
         'deny', json(iif(json_valid(deny), deny, 'null')),
-        'locked', json(iif(locked, 'true', 'false')),
+        'locked', json(iif(",
+            $locked,
+            ", 'true', 'false')),
         'one_device', json(iif(one_device, 'true', 'false')),
         'only_moderators_invite', json(iif(only_moderators_invite, 'true', 'false')),
         'lifetime', lifetime,
         'only_tls', json(iif(only_tls, 'true', 'false')),
         'plain_text', json(iif(plain_text, 'true', 'false')),
         'history', history,
-        'about', json_object('name', name, 'subject', subject, 'services', json(iif(json_valid(services), services, 'null')))
-    )) FROM old_rooms;
+        'about', json_object('name', name, 'subject', ",
+            $subject,
+            ", 'services', json(iif(json_valid(services), services, 'null')))
+    )"
+        )
+    };
+}
+
+/// A dialog as JSON, from columns of the old tables.
+macro_rules! dialog {
+    () => {
+        "    'dialog', json_object(
+        'key', json_object('call_id', call_id, 'local_tag', local_tag, 'remote_tag', remote_tag),
+        'local_uri', local_uri, 'remote_uri', remote_uri, 'remote_target', remote_target,
+        'route_set', json(iif(json_valid(route_set), route_set, 'null')), 'flow', flow,
+        'local_cseq', local_cseq, 'remote_cseq', nullif(remote_cseq, 0),
+        'socket', json_object('handle', 0, 'transport', socket_transport,
+            'host', socket_host, 'port', socket_port),
+        'contact', contact)"
+    };
+}
+
+/// Every record is JSON in one column, beside the columns of its key. A list that is not valid JSON
+/// becomes `null`, and its row is unreadable then.
+const RECORDS: &str = concat!(
+    "
+ALTER TABLE rooms RENAME TO old_rooms;
+CREATE TABLE rooms (
+    uri TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO rooms SELECT uri, json_object(
+    'uri', uri,
+    'made', made * 1000,
+",
+    rules!("locked", "subject"),
+    ") FROM old_rooms;
 DROP TABLE old_rooms;
 
 ALTER TABLE decisions RENAME TO old_decisions;
@@ -300,25 +330,9 @@ INSERT INTO conferences SELECT room, json_object(
     'creator', creator,
     'identity', json_object('subject', subject, 'contribution', contribution,
         'conversation', conversation),
-    'rules', json_object(
-        'max_participants', max_participants,
-        'nicknames', json(iif(nicknames, 'true', 'false')),
-        'private_messages', json(iif(private_messages, 'true', 'false')),
-        'subscribe_participants_only', json(iif(subscribe_participants_only, 'true', 'false')),
-        'moderators', json(iif(json_valid(moderators), moderators, 'null')),
-        'observers', json(iif(json_valid(observers), observers, 'null')),
-        'roles', json(iif(json_valid(roles), roles, 'null')),
-        'allow', json(iif(json_valid(allow), allow, 'null')),
-        'deny', json(iif(json_valid(deny), deny, 'null')),
-        'locked', json(iif(starts_locked, 'true', 'false')),
-        'one_device', json(iif(one_device, 'true', 'false')),
-        'only_moderators_invite', json(iif(only_moderators_invite, 'true', 'false')),
-        'lifetime', lifetime,
-        'only_tls', json(iif(only_tls, 'true', 'false')),
-        'plain_text', json(iif(plain_text, 'true', 'false')),
-        'history', history,
-        'about', json_object('name', name, 'subject', about, 'services', json(iif(json_valid(services), services, 'null')))
-    )) FROM old_conferences;
+",
+    rules!("starts_locked", "about"),
+    ") FROM old_conferences;
 DROP TABLE old_conferences;
 
 ALTER TABLE participants RENAME TO old_participants;
@@ -376,14 +390,9 @@ INSERT INTO endpoints SELECT id, json_object(
         'ours', sdp_ours,
         'theirs', json(iif(json_valid(sdp_accepted), sdp_accepted, 'null')),
         'one_send', json(iif(one_send, 'true', 'false'))),
-    'dialog', json_object(
-        'key', json_object('call_id', call_id, 'local_tag', local_tag, 'remote_tag', remote_tag),
-        'local_uri', local_uri, 'remote_uri', remote_uri, 'remote_target', remote_target,
-        'route_set', json(iif(json_valid(route_set), route_set, 'null')), 'flow', flow,
-        'local_cseq', local_cseq, 'remote_cseq', nullif(remote_cseq, 0),
-        'socket', json_object('handle', 0, 'transport', socket_transport,
-            'host', socket_host, 'port', socket_port),
-        'contact', contact)) FROM old_endpoints;
+",
+    dialog!(),
+    ") FROM old_endpoints;
 DROP TABLE old_endpoints;
 
 ALTER TABLE subscriptions RENAME TO old_subscriptions;
@@ -395,14 +404,9 @@ CREATE TABLE subscriptions (
 INSERT INTO subscriptions SELECT id, json_object(
     'id', id, 'room', room, 'user', user, 'role', role, 'event_id', event_id, 'expires', expires,
     'rates', rates, 'full_only', json(iif(full_only, 'true', 'false')), 'version', version,
-    'dialog', json_object(
-        'key', json_object('call_id', call_id, 'local_tag', local_tag, 'remote_tag', remote_tag),
-        'local_uri', local_uri, 'remote_uri', remote_uri, 'remote_target', remote_target,
-        'route_set', json(iif(json_valid(route_set), route_set, 'null')), 'flow', flow,
-        'local_cseq', local_cseq, 'remote_cseq', nullif(remote_cseq, 0),
-        'socket', json_object('handle', 0, 'transport', socket_transport,
-            'host', socket_host, 'port', socket_port),
-        'contact', contact)) FROM old_subscriptions;
+",
+    dialog!(),
+    ") FROM old_subscriptions;
 DROP TABLE old_subscriptions;
 
 ALTER TABLE held_nicknames RENAME TO old_held_nicknames;
@@ -434,4 +438,5 @@ CREATE TABLE counters (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO counters SELECT name, value FROM old_counters;
 DROP TABLE old_counters;
-";
+"
+);
