@@ -1,5 +1,7 @@
 //! Memory that the focus holds for a participant who subscribes to the roster and sends nothing.
 
+#[path = "../benches/shared/arrival.rs"]
+mod arrival;
 #[path = "../benches/focus_load/crowd.rs"]
 mod crowd;
 

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::arrival::arrival;
 use msrp_conference::control::{Notice, Order, RoomUri, SwitchRun};
 use msrp_conference::entropy::Seeded;
 use msrp_conference::focus::record::{Change, Key, Record};
-use msrp_conference::focus::{
-    Arrival, Config, Focus, Input, Output, RoomEntry, ScriptOptions, Socket, TransactionId,
-};
+use msrp_conference::focus::{Config, Focus, Input, Output, RoomEntry, TransactionId};
 use msrp_conference::parameters::Collected;
 use msrp_conference::time::Moment;
 use msrp_conference::wire::sip::Method;
@@ -198,20 +197,8 @@ impl Crowd {
             hash: 1,
             label: self.transactions,
         };
-        self.feed(Input::Request(Box::new(Arrival {
-            transaction: (method != "ACK").then_some(transaction),
-            to_tag: (method != "ACK").then(|| format!("hosttag{name}")),
-            message: message.into_bytes().into(),
-            request_uri: room,
-            source: "192.0.2.7:5060".parse().expect("an address"),
-            socket: Socket {
-                handle: 1,
-                transport: "udp".to_owned(),
-                host: "198.51.100.1".to_owned(),
-                port: 5060,
-            },
-            identity: user,
-            options: ScriptOptions::default(),
-        })));
+        let transaction = (method != "ACK").then_some(transaction);
+        let to_tag = (method != "ACK").then(|| format!("hosttag{name}"));
+        self.feed(arrival(message, room, user, transaction, to_tag));
     }
 }

@@ -1,6 +1,8 @@
 //! Cost of the focus alone: joins, a burst of NOTIFYs, a restart. CPU time of one thread, without
 //! the proxy, the switch and the database; the simulated surroundings are included.
 
+#[path = "../shared/arrival.rs"]
+mod arrival;
 mod crowd;
 
 use std::time::{Duration, Instant};

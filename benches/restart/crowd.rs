@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::arrival::arrival;
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{Notice, RoomUri, SwitchRun};
 use msrp_conference::entropy::Seeded;
 use msrp_conference::focus::record::Query;
-use msrp_conference::focus::{
-    Arrival, Config, Focus, Input, Output, RoomEntry, ScriptOptions, Socket, TransactionId,
-};
+use msrp_conference::focus::{Config, Focus, Input, Output, RoomEntry, TransactionId};
 use msrp_conference::net::{self, Pool};
 use msrp_conference::parameters::Collected;
 use msrp_conference::store::{self, Durability, OnError, Store};
@@ -140,21 +139,9 @@ impl Crowd {
             body.len()
         );
         let id = u32::try_from(number * self.size.members + member).expect("few");
-        self.feed(Input::Request(Box::new(Arrival {
-            transaction: Some(TransactionId { hash: 1, label: id }),
-            to_tag: None,
-            message: message.into_bytes().into(),
-            request_uri: room,
-            source: "192.0.2.7:5060".parse().expect("an address"),
-            socket: Socket {
-                handle: 1,
-                transport: "udp".to_owned(),
-                host: "198.51.100.1".to_owned(),
-                port: 5060,
-            },
-            identity: user,
-            options: ScriptOptions::default(),
-        })));
+        let transaction = Some(TransactionId { hash: 1, label: id });
+        let to_tag = None;
+        self.feed(arrival(message, room, user, transaction, to_tag));
     }
 
     /// Takes this many notices of a kind.

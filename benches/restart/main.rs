@@ -1,6 +1,8 @@
 //! Duration of a restart: a crowd that is restored and reconciled, and idle rooms that must cost
 //! nothing. `make bench`.
 
+#[path = "../shared/arrival.rs"]
+mod arrival;
 mod crowd;
 
 use std::path::{Path, PathBuf};

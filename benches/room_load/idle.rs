@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::arrival::arrival;
 use crossbeam_channel::{Receiver, unbounded};
 use msrp_conference::control::{Notice, RoomUri, SwitchRun};
 use msrp_conference::entropy::Seeded;
-use msrp_conference::focus::{
-    Arrival, Config, Focus, Input, Output, RoomEntry, ScriptOptions, Socket, TransactionId,
-};
+use msrp_conference::focus::{Config, Focus, Input, Output, RoomEntry, TransactionId};
 use msrp_conference::net::{self, Listen, Pool, Transport};
 use msrp_conference::parameters::Collected;
 use msrp_conference::time::{Clock, Moment};
@@ -276,21 +275,9 @@ impl Both {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.feed(Input::Request(Box::new(Arrival {
-            transaction: (method != "ACK").then(|| transaction(method, name)),
-            to_tag: (method != "ACK").then(|| self.tag(name)),
-            message: message.into_bytes().into(),
-            request_uri: room,
-            source: "192.0.2.7:5060".parse().expect("an address"),
-            socket: Socket {
-                handle: 1,
-                transport: "udp".to_owned(),
-                host: "198.51.100.1".to_owned(),
-                port: 5060,
-            },
-            identity: user,
-            options: ScriptOptions::default(),
-        })));
+        let transaction = (method != "ACK").then(|| transaction(method, name));
+        let to_tag = (method != "ACK").then(|| self.tag(name));
+        self.feed(arrival(message, room, user, transaction, to_tag));
     }
 
     fn tag(&self, name: usize) -> String {

@@ -4,6 +4,8 @@
 //! CPU time of the server process, pinned to one core, with the driver on another. Absolute values
 //! depend on the machine; the ratios count.
 
+#[path = "../shared/arrival.rs"]
+mod arrival;
 mod crowd;
 mod driver;
 mod floor;

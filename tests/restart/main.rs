@@ -3,6 +3,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../../benches/shared/arrival.rs"]
+mod arrival;
 #[path = "../../benches/restart/crowd.rs"]
 mod crowd;
 mod damaged;
